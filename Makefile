@@ -1,0 +1,59 @@
+PYTHON ?= python3
+UV ?= uv
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
+EXPORT := $(UV) export --quiet --no-emit-project --no-header --no-annotate --format requirements.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev test format lock clean
+MAKEFLAGS += --no-print-directory
+
+help: ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
+		|| sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1  \2/p' $(MAKEFILE_LIST)
+
+setup: .venv/.ready ## install comms into .venv
+
+setup-dev: .venv/.ready-dev ## install comms and the tools that check it
+
+test: setup-dev ## check style, types and layers, then run the tests
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports > .venv/lint-imports.log || { cat .venv/lint-imports.log; exit 1; }
+	@$(BIN)/python -m pytest --quiet $(ARGS)
+
+format: setup-dev ## put the code into its canonical form
+	@$(BIN)/ruff check --quiet --fix
+	@$(BIN)/ruff format --quiet
+
+lock: ## resolve the dependencies anew (needs uv)
+	@$(UV) lock --quiet --upgrade
+	@$(EXPORT) --no-dev --output-file requirements.lock > /dev/null
+	@$(EXPORT) --output-file requirements-dev.lock > /dev/null
+	@! grep -nE '://|^--?(index|extra|find)' requirements.lock requirements-dev.lock
+
+clean: ## remove all that make made; comms-data stays
+	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist build
+	@find src tests bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+# Debian packs venv apart from Python: say so, rather than let ensurepip's traceback say it.
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		|| { echo "comms needs Python 3.11 or newer: install it, or name it with make PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+		|| { echo "This Python can't make virtual environments: run 'apt-get install python3-venv' first." >&2; exit 1; }
+	@echo "Setting up .venv, once ..."
+	@rm -rf .venv
+	@$(PYTHON) -m venv .venv
+
+# The project goes in after its dependencies, without them: every byte of those is pinned by a hash.
+.venv/.ready: requirements.lock pyproject.toml | .venv/bin/python
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps -e .
+	@touch $@
+
+.venv/.ready-dev: requirements-dev.lock pyproject.toml | .venv/bin/python
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@$(PIP) install --no-deps -e .
+	@touch $@ .venv/.ready
