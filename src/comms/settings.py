@@ -1,0 +1,160 @@
+"""Every setting, from `COMMS_*` variables of the environment over those of a `.env` file."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import msgspec
+from msgspec import Meta, Struct
+from msgspec.structs import FieldInfo, fields
+
+PREFIX = "COMMS_"
+
+_TEST_PREFIX = "COMMS_TEST_"
+"""Speaks to the tests, in the same environment."""
+
+
+class BadSetting(Exception):
+    """A variable that is unknown or can't be read; the message names it and never repeats its value."""
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """The settings of one process; the field `log_level` is the variable `COMMS_LOG_LEVEL`."""
+
+    database_url: Annotated[
+        str | None, Meta(description="PostgreSQL to use, postgresql://...; unset: an embedded one")
+    ] = None
+    data_dir: Annotated[Path, Meta(description="where the embedded PostgreSQL and the master key live")] = (
+        Path("comms-data")
+    )
+    host: Annotated[str, Meta(description="address to listen on", min_length=1)] = "127.0.0.1"
+    port: Annotated[int, Meta(description="port to listen on; 0 picks a free one", ge=0, le=65535)] = 8080
+    master_key: Annotated[str | None, Meta(description="the key that seals all others")] = None
+    master_key_file: Annotated[Path | None, Meta(description="a file that holds the master key")] = None
+    public_url: Annotated[
+        str | None, Meta(description="our address as recipients and providers see it, https://...")
+    ] = None
+    schedule_horizon_days: Annotated[
+        int, Meta(description="how far ahead a message may be scheduled, in days", ge=1)
+    ] = 730
+    lease_seconds: Annotated[
+        float, Meta(description="how long a worker owns what it claimed; a provider gets a third of it", gt=0)
+    ] = 30
+    worker_concurrency: Annotated[
+        int, Meta(description="how many messages a worker hands over at a time", ge=1)
+    ] = 100
+    drain_seconds: Annotated[float, Meta(description="how long a stop waits for what is in flight", ge=0)] = (
+        20
+    )
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="the least urgent lines to log")
+    ] = "info"
+
+    def __repr__(self) -> str:
+        """Without the values: two of them are secrets."""
+        return "Settings(...)"
+
+
+def load(environ: Mapping[str, str] = os.environ, env_file: Path = Path(".env")) -> Settings:
+    """The settings in force. An empty variable counts as unset. Raises BadSetting."""
+    given = {**_read_env_file(env_file), **_ours(environ)}
+    values = {_field(variable): value for variable, value in given.items() if value}
+    try:
+        return msgspec.convert(values, Settings, strict=False, dec_hook=_decode)
+    except msgspec.ValidationError as error:
+        raise BadSetting(_explain(str(error))) from None
+
+
+def describe(settings: Settings | type[Settings] = Settings) -> list[tuple[str, str, str, str]]:
+    """Variable, type, default and meaning of each setting, for a person to read."""
+    return [
+        (_variable(field.name), _type_name(field.type), _default(field), _meaning(field))
+        for field in fields(settings)
+    ]
+
+
+def _variable(field: str) -> str:
+    return PREFIX + field.upper()
+
+
+def _field(variable: str) -> str:
+    """The field's name; a variable that nobody knows is most likely misspelt, and said so."""
+    known = [_variable(field.name) for field in fields(Settings)]
+    if variable in known:
+        return variable.removeprefix(PREFIX).lower()
+    near = difflib.get_close_matches(variable, known, n=1, cutoff=0)
+    raise BadSetting(f"{variable} is no setting of comms; did you mean {near[0]}?")
+
+
+def _ours(variables: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name: value
+        for name, value in variables.items()
+        if name.startswith(PREFIX) and not name.startswith(_TEST_PREFIX)
+    }
+
+
+def _read_env_file(path: Path) -> dict[str, str]:
+    """Lines of `NAME=value`, `export` before and quotes around allowed; blank and # lines are skipped."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError):
+        raise BadSetting(f"{path} can't be read as text.") from None
+    return _ours(dict(_assignment(path, number, line) for number, line in enumerate(lines, 1) if _says(line)))
+
+
+def _says(line: str) -> bool:
+    return bool(line.strip()) and not line.lstrip().startswith("#")
+
+
+def _assignment(path: Path, number: int, line: str) -> tuple[str, str]:
+    name, equals, value = line.strip().removeprefix("export ").partition("=")
+    if not equals:
+        raise BadSetting(f"{path}, line {number}: write NAME=value.")
+    value = value.strip()
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+        value = value[1:-1]
+    return name.strip(), value
+
+
+def _decode(wanted: type, value: Any) -> Any:
+    if wanted is Path:
+        return Path(value).expanduser()
+    raise NotImplementedError(wanted)
+
+
+def _explain(complaint: str) -> str:
+    """The library names the field and what it expected; only of an unknown word does it say the value."""
+    what, _, where = complaint.partition(" - at `$.")
+    field = where.rstrip("`")
+    if what.startswith("Invalid enum value"):
+        hint = next(known.type for known in fields(Settings) if known.name == field)
+        what = f"Expected {_type_name(hint)}"
+    return f"{_variable(field)}: {what}."
+
+
+def _type_name(hint: Any) -> str:
+    """`int`, `str`, `path`, or the words to choose from."""
+    if get_origin(hint) is Annotated:
+        return _type_name(get_args(hint)[0])
+    if get_origin(hint) is Literal:
+        return " | ".join(get_args(hint))
+    if get_origin(hint) is UnionType:
+        return _type_name(get_args(hint)[0])
+    return "path" if hint is Path else str(hint.__name__)
+
+
+def _default(field: FieldInfo) -> str:
+    return "" if field.default is None else str(field.default)
+
+
+def _meaning(field: FieldInfo) -> str:
+    metas = [note for note in field.type.__metadata__ if isinstance(note, Meta)]
+    return metas[0].description or ""
