@@ -1,0 +1,32 @@
+"""What a message says, in the shapes that it passes through.
+
+`Plain` may be read by anybody who holds it; `Sealed` is ciphertext. They are two
+types so that storing the one where the other is meant fails the type check. The
+only door between them is `comms.privacy.cipher`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NewType
+
+Plain = NewType("Plain", bytes)
+"""Readable bytes (UTF-8 JSON, mostly). Never stored, never logged."""
+
+Sealed = NewType("Sealed", bytes)
+"""AES-GCM-SIV ciphertext with its header. The only content that `store` takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A template version with its variables filled in: what a provider is handed.
+
+    `subject` is the e-mail's subject, or the title of a push or in-app message;
+    None for SMS. `body` is HTML for e-mail, text elsewhere. `text` is the plain
+    part of an e-mail, None for other channels.
+    """
+
+    subject: str | None
+    body: str
+    text: str | None = None
+    action_url: str | None = None

@@ -1,0 +1,40 @@
+"""May this message be handed over now? One pure function: facts in, verdict out.
+
+It is asked again for every attempt, because what was true at acceptance need not be true at
+the hour of sending. The facts are kept beside the verdict, so that replaying them gives the
+same answer for as long as the message is kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the decision rests on. Times are aware; after `deadline` sending makes no sense any more."""
+
+    now: datetime
+    deadline: datetime
+    usable_providers: int
+    hipaa: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`verdict` is send, expire or wait; `rule` names the line that decided, `reason` says it to a person."""
+
+    verdict: str
+    rule: str
+    reason: str
+
+
+def decide(facts: Facts) -> Verdict:
+    """The first rule that applies decides."""
+    if facts.now > facts.deadline:
+        return Verdict("expire", "max_late", "It is later than the template's max_late allows.")
+    if facts.usable_providers == 0:
+        need = " that may carry PHI" if facts.hipaa else ""
+        return Verdict("wait", "no_route", f"The brand's route for this channel has no provider{need} now.")
+    return Verdict("send", "clear", "Nothing speaks against it.")

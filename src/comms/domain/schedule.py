@@ -1,0 +1,132 @@
+"""When a message goes: reading `scheduled_at`, its bounds, and how long it is worth sending.
+
+`scheduled_at` is RFC 3339 with an offset, or RFC 9557: the same with a time zone in brackets,
+which promises that wall-clock time. `datetime.fromisoformat` is not used to judge it: it takes
+week dates, naive times and a blank for the T, and refuses `:60`, which RFC 3339 allows.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from comms.domain.errors import Refused, invalid
+
+DEFAULT_MAX_LATE = 4 * 3600
+"""Seconds that a message may be late before it expires, unless its template says otherwise."""
+
+_RFC3339 = re.compile(
+    r"(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]"
+    r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})(?:\.(?P<fraction>[0-9]{1,18}))?"
+    r"(?P<offset>[Zz]|[+-][0-9]{2}:[0-9]{2})"
+    r"(?P<tags>(?:\[!?[^\[\]]{1,64}\])*)"
+)
+_TAG = re.compile(r"\[(!?)([^\[\]]+)\]")
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """An instant in UTC, whole milliseconds; with its zone and wall-clock time where those were promised."""
+
+    instant: datetime
+    zone: str | None = None
+    wall: datetime | None = None
+
+
+def read(text: str) -> When:
+    """The instant that `text` names, rounded up to the millisecond; else 422 `validation_error`."""
+    found = _RFC3339.fullmatch(text)
+    if found is None:
+        raise _unreadable()
+    try:
+        local = _local_time(found)
+        instant = (local - _offset(found["offset"])).replace(tzinfo=UTC)
+        zone = _zone(found["tags"])
+        wall = _wall_time(found["offset"], local, instant, zone) if zone else None
+    except (ValueError, OverflowError):
+        raise _unreadable() from None
+    return When(instant, zone.key if zone else None, wall)
+
+
+def check_bounds(when: When, now: datetime, max_late: int, horizon_days: int) -> None:
+    """Refuse an instant more than `max_late` seconds ago or more than `horizon_days` ahead."""
+    if when.instant < now - timedelta(seconds=max_late):
+        raise Refused(
+            422,
+            "scheduled_at_in_past",
+            f"scheduled_at lies more than {max_late} seconds in the past; use a later time.",
+        )
+    if when.instant > now + timedelta(days=horizon_days):
+        raise Refused(
+            422,
+            "scheduled_at_too_far",
+            f"scheduled_at lies more than {horizon_days} days ahead, which is the limit here.",
+        )
+
+
+def show(instant: datetime) -> str:
+    """`2026-12-01T14:00:00.000Z`: the way every answer shows a time."""
+    utc = instant.astimezone(UTC)
+    return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z"
+
+
+def round_up(instant: datetime) -> datetime:
+    """The first whole millisecond that is not before `instant`."""
+    excess = instant.microsecond % 1000
+    return instant if not excess else instant + timedelta(microseconds=1000 - excess)
+
+
+def _local_time(found: re.Match[str]) -> datetime:
+    second = int(found["second"])
+    if second > 60:
+        raise ValueError
+    local = datetime.fromisoformat(f"{found['date']}T{found['hour']}:{found['minute']}:{min(second, 59):02d}")
+    if second == 60:  # a leap second (RFC 3339, section 5.6) is the first instant of the next minute
+        return local + timedelta(seconds=1)
+    fraction = (found["fraction"] or "").ljust(3, "0")
+    milliseconds = int(fraction[:3]) + (fraction[3:].strip("0") != "")
+    return local + milliseconds * _MILLISECOND
+
+
+def _offset(text: str) -> timedelta:
+    if text in "Zz":
+        return timedelta()
+    hours, minutes = int(text[1:3]), int(text[4:])
+    if hours > 23 or minutes > 59:
+        raise ValueError
+    size = timedelta(hours=hours, minutes=minutes)
+    return -size if text[0] == "-" else size
+
+
+def _zone(tags: str) -> ZoneInfo | None:
+    """The zone tag, which comes first (RFC 9557, section 4.1); others count only where critical."""
+    zone = None
+    for position, (critical, tag) in enumerate(_TAG.findall(tags)):
+        if "=" not in tag and position == 0:
+            zone = _load_zone(tag)
+        elif critical or "=" not in tag:
+            raise ValueError
+    return zone
+
+
+def _load_zone(name: str) -> ZoneInfo:
+    if re.fullmatch(r"[+-][0-9]{2}:[0-9]{2}", name):
+        raise invalid("scheduled_at: put a named time zone in the brackets, such as [America/New_York].")
+    try:
+        return ZoneInfo(name)
+    except (OSError, KeyError, ValueError):
+        raise invalid("scheduled_at: the time zone in brackets is not in the IANA database.") from None
+
+
+def _wall_time(offset: str, local: datetime, instant: datetime, zone: ZoneInfo) -> datetime:
+    wall = instant.astimezone(zone).replace(tzinfo=None)
+    if offset not in "Zz" and wall != local:
+        raise invalid("scheduled_at: the offset contradicts the time zone in brackets; mend one of them.")
+    return wall
+
+
+def _unreadable() -> Refused:
+    return invalid("scheduled_at must be an RFC 3339 time with an offset, such as 2026-12-01T09:00:00-05:00.")

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from comms.domain.errors import Refused
+from comms.domain.schedule import check_bounds, read, round_up, show
+
+NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("2026-12-01T09:00:00-05:00", "2026-12-01T14:00:00.000Z"),
+        ("2026-12-01t14:00:00z", "2026-12-01T14:00:00.000Z"),
+        ("2026-12-01T14:00:00.1Z", "2026-12-01T14:00:00.100Z"),
+        ("2026-12-01T14:00:00.0001Z", "2026-12-01T14:00:00.001Z"),
+        ("2026-12-01T14:00:00.999999999Z", "2026-12-01T14:00:01.000Z"),
+        ("2026-12-31T23:59:60Z", "2027-01-01T00:00:00.000Z"),
+        ("2026-12-01T14:00:00-00:00", "2026-12-01T14:00:00.000Z"),
+        ("2026-12-01T09:00:00-05:00[America/New_York]", "2026-12-01T14:00:00.000Z"),
+        ("2026-12-01T14:00:00Z[America/New_York]", "2026-12-01T14:00:00.000Z"),
+        ("2026-12-01T09:00:00-05:00[!America/New_York][u-ca=gregory]", "2026-12-01T14:00:00.000Z"),
+        ("2026-12-01T14:00:00Z[u-ca=gregory]", "2026-12-01T14:00:00.000Z"),
+    ],
+)
+def test_times_that_can_be_read(text: str, shown: str) -> None:
+    assert show(read(text).instant) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "tomorrow",
+        "2026-12-01",
+        "2026-12-01T14:00:00",
+        "2026-12-01 14:00:00Z",
+        "2026-W49-2T14:00:00Z",
+        "20261201T140000Z",
+        "2026-12-01T14:00Z",
+        "2026-13-01T14:00:00Z",
+        "2026-02-30T14:00:00Z",
+        "2026-12-01T24:00:00Z",
+        "2026-12-01T14:60:00Z",
+        "2026-12-01T14:00:61Z",
+        "2026-12-01T14:00:00+99:00",
+        "2026-12-01T14:00:00+05:60",
+        "2026-12-01T14:00:00+0500",
+        "٢٠٢٦-12-01T14:00:00Z",
+        "2026-12-01T14:00:00Z\n",
+        "9999-12-31T23:59:59-23:59",
+        "0001-01-01T00:00:00+23:59",
+        "2026-12-01T14:00:00Z[No/Such_Zone]",
+        "2026-12-01T09:00:00-04:00[America/New_York]",
+        "2026-03-08T02:30:00-05:00[America/New_York]",
+        "2026-12-01T14:00:00Z[!u-ca=gregory]",
+        "2026-12-01T14:00:00Z[../../etc/passwd]",
+        "2026-12-01T14:00:00Z[+01:00]",
+        "2026-12-01T14:00:00Z[Europe/Paris][Europe/Berlin]",
+        "2026-12-01T14:00:00.Z",
+    ],
+)
+def test_times_that_can_not_be_read_are_refused_without_saying_them(text: str) -> None:
+    with pytest.raises(Refused) as refused:
+        read(text)
+    assert (refused.value.status, refused.value.code) == (422, "validation_error")
+    assert "scheduled_at" in refused.value.message
+    assert not text or text not in refused.value.message.partition(", such as")[0]
+
+
+def test_a_zone_promises_wall_clock_time() -> None:
+    when = read("2026-12-01T14:00:00Z[America/New_York]")
+    assert (when.zone, when.wall) == ("America/New_York", datetime(2026, 12, 1, 9))  # noqa: DTZ001 - a wall has no zone
+
+
+def test_both_sides_of_a_fold_can_be_named() -> None:
+    first = read("2026-11-01T01:30:00-04:00[America/New_York]")
+    second = read("2026-11-01T01:30:00-05:00[America/New_York]")
+    assert second.instant - first.instant == timedelta(hours=1)
+    assert first.wall == second.wall
+
+
+@pytest.mark.parametrize(
+    ("instant", "code"),
+    [
+        (NOON - timedelta(hours=4, milliseconds=1), "scheduled_at_in_past"),
+        (NOON + timedelta(days=730, milliseconds=1), "scheduled_at_too_far"),
+    ],
+)
+def test_out_of_bounds(instant: datetime, code: str) -> None:
+    with pytest.raises(Refused) as refused:
+        check_bounds(read(show(instant)), NOON, 4 * 3600, 730)
+    assert refused.value.code == code
+
+
+@pytest.mark.parametrize("instant", [NOON - timedelta(hours=4), NOON, NOON + timedelta(days=730)])
+def test_within_bounds(instant: datetime) -> None:
+    check_bounds(read(show(instant)), NOON, 4 * 3600, 730)
+
+
+@given(st.datetimes(min_value=datetime(1970, 1, 2), max_value=datetime(2200, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001
+def test_rounding_never_goes_back_and_never_a_millisecond_ahead(instant: datetime) -> None:
+    assert timedelta() <= round_up(instant) - instant < timedelta(milliseconds=1)
+
+
+@given(st.datetimes(min_value=datetime(1970, 1, 2), max_value=datetime(2200, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001
+def test_what_is_shown_can_be_read_back(instant: datetime) -> None:
+    assert read(show(round_up(instant))).instant == round_up(instant)
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_read_or_refused(text: str) -> None:
+    try:
+        read(text)
+    except Refused as refused:
+        code = refused.code
+    else:
+        code = "validation_error"
+    assert code == "validation_error"
