@@ -1,0 +1,92 @@
+"""The protocol that every provider follows, and the five answers it may give."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+from uuid import UUID
+
+from comms.domain.content import Rendered
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who a message comes from: the brand's sender for the channel."""
+
+    address: str | None = None
+    name: str | None = None
+    reply_to: str | None = None
+    number: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One delivery, ready to hand over. `key` is the same for every attempt."""
+
+    message_id: UUID
+    key: str
+    brand_id: str
+    person_id: str
+    channel: str
+    recipient: str
+    content: Rendered
+    sender: Sender = field(default_factory=Sender)
+    category: str = "transactional"
+    hipaa: bool = False
+    lifetime: float = 14_400.0
+    """Seconds for which the message is still worth delivering."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The provider took it. `reference` is its own id for the message."""
+
+    reference: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Refused for good. `reason` is a short code, never the recipient or the provider's prose."""
+
+    reason: str
+    bad_recipient: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TryLater:
+    """Certainly not taken, and worth another attempt, `after` seconds at the earliest."""
+
+    reason: str
+    after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Misconfigured:
+    """Certainly not taken, because our own set-up is wrong (credentials, certificate, sender)."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The provider was called and its answer never came: it may have been taken."""
+
+    reason: str
+
+
+Outcome = Accepted | Rejected | TryLater | Misconfigured | Lost
+
+
+class Provider(Protocol):
+    """One account at one provider. Built by `catalogue.build`, shared by all deliveries."""
+
+    idempotent: bool
+    """True where a second call with the same `key` is never a second message."""
+
+    async def send(self, outgoing: Outgoing) -> Outcome:
+        """Hand one delivery over, once. Never raises for what the provider says, never retries."""
+        ...
+
+    async def close(self) -> None:
+        """Release connections. The provider is not used afterwards."""
+        ...

@@ -1,0 +1,79 @@
+"""Connections to PostgreSQL, each in the role that its work needs.
+
+`engine` accepts, claims and records in batches, whatever the brand. `brand(…)` opens a
+transaction that row-level security holds to one brand. Nothing below this floor commits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import msgspec
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+    Connection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+    Pool = asyncpg.Pool[asyncpg.Record]
+else:
+    Connection = Pool = Any
+
+ANY_BRAND = "*"
+
+_LIMITS = {
+    "application_name": "comms",
+    "statement_timeout": "15s",
+    "idle_in_transaction_session_timeout": "30s",
+}
+
+
+class Database:
+    """The pools of one process: small and fixed, one a role, so that recording never starves."""
+
+    def __init__(self, api: Pool, engine: Pool, owner: Pool) -> None:
+        self.engine = engine
+        self.owner = owner
+        self._api = api
+
+    @asynccontextmanager
+    async def brand(self, brand_id: str) -> AsyncIterator[Connection]:
+        """A transaction that sees and changes rows of `brand_id` alone (`*`: of any)."""
+        async with self._api.acquire() as connection, connection.transaction():
+            await connection.execute("select set_config('comms.brand', $1, true)", brand_id)
+            yield connection
+
+    async def close(self) -> None:
+        """Give all connections back."""
+        for pool in (self._api, self.engine, self.owner):
+            await pool.close()
+
+
+async def connect(dsn: str) -> Database:
+    """Open the pools."""
+    return Database(
+        await _pool(dsn, "comms_api", 8), await _pool(dsn, "comms_engine", 8), await _pool(dsn, None, 4)
+    )
+
+
+async def connect_once(dsn: str) -> Connection:
+    """One connection as the owner, for migrations and commands."""
+    connection: Connection = await asyncpg.connect(dsn, server_settings=_LIMITS)
+    return connection
+
+
+async def _pool(dsn: str, role: str | None, size: int) -> Pool:
+    settings = _LIMITS | ({"role": role} if role else {})
+    return await asyncpg.create_pool(dsn, min_size=1, max_size=size, server_settings=settings, init=_codecs)
+
+
+async def _codecs(connection: Connection) -> None:
+    await connection.set_type_codec(
+        "jsonb", schema="pg_catalog", encoder=_encode, decoder=msgspec.json.decode
+    )
+
+
+def _encode(value: Any) -> str:
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,130 @@
+-- Accepting and reading messages.
+
+-- name: accept
+-- One statement for a whole group. Nothing comes back where the key is taken: the caller then
+-- looks the winner up in a new statement, since this one's snapshot may be older than the winner
+-- (one statement for both answered nothing in 62 % of raced requests).
+-- The epoch: set-up that moved since the requests were checked refuses the group.
+with setup as (
+  select from installation where epoch = $1 for share
+), given as (
+  select * from unnest($2::int[], $3::uuid[], $4::text[], $5::text[], $6::bytea[], $7::bytea[], $8::text[], $9::text[],
+      $10::uuid[], $11::uuid[], $12::bool[], $13::bytea[], $14::bytea[], $15::bytea[], $16::bytea[], $17::timestamptz[],
+      $18::text[], $19::timestamp[], $20::timestamptz[], $21::timestamptz[], $22::text[], $23::uuid[])
+    as g (bucket, id, brand_id, kind, key_hash, fingerprint, channel, template_key,
+      template_id, version_id, hipaa, person_hash, recipient_hash, address, variables, scheduled_at,
+      zone, wall, deadline, created_at, actor, request_id)
+  where exists (select from setup)
+), fresh as (
+  insert into dedup (bucket, brand_id, key_hash, message_id, kind, fingerprint)
+  select bucket, brand_id, key_hash, id, kind, fingerprint from given
+  on conflict do nothing
+  returning bucket, message_id as id
+), kept as (
+  insert into message (bucket, id, brand_id, kind, channel, template_key, template_id, version_id, hipaa, person_hash,
+      recipient_hash, address, variables, scheduled_at, zone, wall, created_at)
+  select bucket, id, brand_id, kind, channel, template_key, template_id, version_id, hipaa, person_hash,
+      recipient_hash, address, variables, scheduled_at, zone, wall, created_at
+    from given join fresh using (bucket, id)
+), queued as (
+  insert into queue (bucket, id, brand_id, due_at, deadline)
+  select bucket, id, brand_id, scheduled_at, deadline from given join fresh using (bucket, id)
+), noted as (
+  insert into ledger (bucket, message_id, brand_id, at, event, actor, request_id)
+  select bucket, id, brand_id, created_at, 'accepted', actor, request_id from given join fresh using (bucket, id)
+)
+select fresh.id, true as current from fresh
+union all
+select null, false where not exists (select from setup);
+
+-- name: find_dedup
+select message_id, kind, fingerprint from dedup where bucket = $1 and brand_id = $2 and key_hash = $3;
+
+-- name: get
+select * from message_now where bucket = $1 and id = $2;
+
+-- name: list_scheduled
+select * from message_now
+ where brand_id = $1
+   and ($2::text is null or status = $2)
+   and ($3::bytea is null or person_hash = $3)
+   and ($4::bytea is null or recipient_hash = $4)
+   and ($5::text is null or channel = $5)
+   and ($6::text is null or template_key = $6)
+   and ($7::timestamptz is null or scheduled_at >= $7)
+   and ($8::timestamptz is null or scheduled_at < $8)
+   and ($9::uuid is null or id < $9)
+   and ($10::text is null or kind = $10)
+ order by id desc
+ limit $11;
+
+-- name: waiting_for_person
+select bucket, id from message_now
+ where brand_id = $1 and person_hash = $2 and outcome is null and ($3::uuid is null or id < $3)
+ order by id desc limit $4;
+
+-- name: waiting_for_template
+select bucket, id from message_now
+ where brand_id = $1 and template_key = $2 and ($5::text is null or channel = $5)
+   and outcome is null and ($3::uuid is null or id < $3)
+ order by id desc limit $4;
+
+-- name: cancel
+-- cancel: scheduled -> cancelled
+-- Deleting the queue's row decides the race with a claim: whoever locks it first.
+with gone as (
+  delete from queue where bucket = $1 and id = $2 and state = 'scheduled' returning bucket, id, brand_id
+), done as (
+  update message m set outcome = 'cancelled', cancelled_at = coalesce($3, statement_timestamp())
+    from gone where m.bucket = gone.bucket and m.id = gone.id
+), noted as (
+  insert into ledger (bucket, message_id, brand_id, at, event, actor, request_id)
+  select bucket, id, brand_id, coalesce($3, statement_timestamp()), 'cancelled', $4, $5 from gone
+)
+select id from gone;
+
+-- name: lock_waiting
+select due_at, deadline, attempt from queue where bucket = $1 and id = $2 and state = 'scheduled' for update;
+
+-- name: reschedule
+-- reschedule: scheduled -> scheduled
+with moved as (
+  update queue set due_at = $3, deadline = $4
+   where bucket = $1 and id = $2 and state = 'scheduled' returning bucket, id, brand_id, state
+), done as (
+  update message m set scheduled_at = $3, zone = $5, wall = $6, variables = $7, version_id = $8
+    from moved where m.bucket = moved.bucket and m.id = moved.id and moved.state = 'scheduled'
+)
+insert into ledger (bucket, message_id, brand_id, at, event, details, actor, request_id)
+select bucket, id, brand_id, coalesce($9, statement_timestamp()), 'rescheduled', $10, $11, $12 from moved
+returning message_id;
+
+-- name: settle_final
+-- settle_sent: unknown -> sent
+-- settle_failed: unknown -> failed
+with gone as (
+  delete from queue where bucket = $1 and id = $2 and state = 'unknown' returning bucket, id, brand_id
+), done as (
+  update message m set outcome = case when $3 then 'sent' else 'failed' end,
+      sent_at = case when $3 then coalesce($4, statement_timestamp()) end,
+      failure_reason = case when $3 then null else 'settled_as_failed' end
+    from gone where m.bucket = gone.bucket and m.id = gone.id
+), noted as (
+  insert into ledger (bucket, message_id, brand_id, at, event, details, actor, request_id)
+  select bucket, id, brand_id, coalesce($4, statement_timestamp()), 'settled', $5, $6, $7 from gone
+)
+select id from gone;
+
+-- name: settle_retry
+-- settle_retry: unknown -> scheduled
+with again as (
+  update queue set state = 'scheduled', due_at = coalesce($3, statement_timestamp())
+   where bucket = $1 and id = $2 and state = 'unknown' returning bucket, id, brand_id
+), noted as (
+  insert into ledger (bucket, message_id, brand_id, at, event, details, actor, request_id)
+  select bucket, id, brand_id, coalesce($3, statement_timestamp()), 'settled', $4, $5, $6 from again
+)
+select id from again;
+
+-- name: timeline
+select at, event, details from ledger where bucket = $1 and message_id = $2 order by n;
