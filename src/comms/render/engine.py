@@ -1,0 +1,167 @@
+"""Liquid, strict and within bounds: what a tenant writes may fail, but harms only itself.
+
+Bounds: loop steps, nesting, size of what is assigned, size of what a filter makes, size of the
+output, and seconds. The last is an alarm, since a filter may be slow without being large; it
+works in the main thread, where comms renders.
+"""
+
+from __future__ import annotations
+
+import functools
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from liquid import BoundTemplate, Environment, FalsyStrictUndefined
+from liquid.exceptions import LiquidError, LiquidSyntaxError, ResourceLimitError, UndefinedError
+
+from comms.domain.errors import Refused, TemplateRefused
+
+LARGEST = 262_144
+"""Characters that a rendered part, or anything on the way to it, may have."""
+
+LONGEST = 1.0
+"""Seconds that one part may take."""
+
+_NO_LOADER = ("include", "render", "extends", "block")
+
+
+class _TooLong(Exception):
+    """The alarm rang."""
+
+
+class _Bounded(Environment):
+    loop_iteration_limit = 10_000
+    local_namespace_limit = LARGEST
+    output_stream_limit = LARGEST
+    context_depth_limit = 30
+    block_nesting_limit = 30
+
+
+def _environment(*, escape: bool) -> Environment:
+    environment = _Bounded(undefined=FalsyStrictUndefined, autoescape=escape)
+    for tag in _NO_LOADER:
+        environment.tags.pop(tag, None)
+    for name, function in list(environment.filters.items()):
+        environment.filters[name] = _bounded(function)
+    environment.filters["replace"] = _guard_growth(environment.filters["replace"], _replaced_length)
+    environment.filters["join"] = _guard_growth(environment.filters["join"], _joined_length)
+    return environment
+
+
+def _bounded(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Each filter's result is measured: 7,000 `escape` in a row grow a text to gigabytes."""
+
+    @functools.wraps(function)
+    def measured(*args: Any, **kwargs: Any) -> Any:
+        result = function(*args, **kwargs)
+        if isinstance(result, str) and len(result) > LARGEST:
+            raise ResourceLimitError("too large", token=None)
+        return result
+
+    return measured
+
+
+def _guard_growth(function: Callable[..., Any], length: Callable[..., int]) -> Callable[..., Any]:
+    """Two filters multiply their inputs: their result is reckoned before it is made."""
+
+    @functools.wraps(function)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        if length(*args) > LARGEST:
+            raise ResourceLimitError("too large", token=None)
+        return function(*args, **kwargs)
+
+    return guarded
+
+
+def _replaced_length(value: object, old: object = "", new: object = "") -> int:
+    text = str(value)
+    return len(text) + text.count(str(old)) * len(str(new))
+
+
+def _joined_length(value: object, separator: object = " ") -> int:
+    pieces = value if isinstance(value, list | tuple | str) else ()
+    return len(pieces) * len(str(separator))
+
+
+_PLAIN = _environment(escape=False)
+_HTML = _environment(escape=True)
+
+
+class Part:
+    """One compiled piece of a template: a subject, a body. `place` is its name in errors."""
+
+    def __init__(self, source: str, place: str, *, escape: bool = False) -> None:
+        self.place = place
+        self.source = source
+        self.template = _parse(_HTML if escape else _PLAIN, source, place)
+        self.analysis = self.template.analyze(include_partials=False)
+        self._refuse_unknown_filters()
+
+    def render(self, variables: Mapping[str, Any]) -> str:
+        """The text; 422 `does_not_render` names the place and the line, never a value."""
+        try:
+            with _alarm():
+                return self.template.render(variables)
+        except UndefinedError as error:
+            raise self._refused(error, "a variable that it needs is missing") from None
+        except (ResourceLimitError, RecursionError, MemoryError, OverflowError, _TooLong) as error:
+            raise self._refused(error, "it grows beyond the limits of size, steps or time") from None
+        except (LiquidError, ValueError, TypeError, ArithmeticError, AttributeError, LookupError) as error:
+            raise self._refused(error, "a filter or tag can't work with the value it is given") from None
+
+    def line(self, index: int) -> int:
+        """The line, from 1, of a position in the source."""
+        return self.source.count("\n", 0, index) + 1
+
+    def _refuse_unknown_filters(self) -> None:
+        for name, spans in self.analysis.filters.items():
+            if name not in self.template.env.filters:
+                line = self.line(spans[0].index)
+                raise TemplateRefused("invalid_template", self.place, line, "there is no such filter.")
+
+    def _refused(self, error: BaseException, why: str) -> Refused:
+        token = getattr(error, "token", None)
+        where = f"{self.place}, line {self.line(token.start_index)}" if token else self.place
+        return Refused(422, "does_not_render", f"The template's {where}: {why}.")
+
+
+def without_nulls(value: Any) -> Any:
+    """The same variables without members that are null: null counts as missing."""
+    if isinstance(value, dict):
+        return {name: without_nulls(member) for name, member in value.items() if member is not None}
+    if isinstance(value, list):
+        return [without_nulls(item) for item in value]
+    return value
+
+
+def _parse(environment: Environment, source: str, place: str) -> BoundTemplate:
+    try:
+        with _alarm():
+            return environment.from_string(source)
+    except LiquidSyntaxError as error:
+        token = getattr(error, "token", None)
+        line = source.count("\n", 0, token.start_index) + 1 if token else None
+        raise TemplateRefused("invalid_template", place, line, "this is not valid Liquid.") from None
+    except (LiquidError, RecursionError, MemoryError, ValueError, OverflowError, _TooLong):
+        raise TemplateRefused("invalid_template", place, None, "it is nested or built too deeply.") from None
+
+
+@contextmanager
+def _alarm() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, _ring)
+    signal.setitimer(signal.ITIMER_REAL, LONGEST)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _ring(_number: int, _frame: object) -> None:
+    raise _TooLong

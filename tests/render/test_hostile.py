@@ -1,0 +1,41 @@
+"""Templates that mean harm: each is stopped by a limit, and the next one renders."""
+
+from __future__ import annotations
+
+import pytest
+
+from comms.domain.errors import Refused
+from comms.render.versions import Source, publish
+
+LONG = "x" * 64
+HOSTILE = {
+    "a loop without end": "{% for i in (1..1000000000) %}x{% endfor %}",
+    "loops in loops": "{% for i in (1..99999) %}{% for j in (1..99999) %}{% endfor %}{% endfor %}",
+    "a table without end": "{% tablerow i in (1..1000000000) %}x{% endtablerow %}",
+    "doubling": "{% assign s='x' %}{% for i in (1..100) %}{% assign s = s | append: s %}{% endfor %}{{ s }}",
+    "multiplying": f"{{% assign s='{LONG}' %}}" + "{% assign s = s | replace: '', s %}" * 5 + "{{ s }}",
+    "joining": "{% assign s = v %}{{ v | split: '' | join: s }}",
+    "great numbers": "{% assign n=9999 %}{% for i in (1..99) %}{% assign n = n | times: n %}{% endfor %}{{ n }}",
+    "deep nesting": "{% if true %}" * 20_000 + "{% endif %}" * 20_000,
+    "deep brackets": "{{ a" + "[a" * 5_000 + "]" * 5_000 + " }}",
+    "a chain of filters": "{{ '&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&' " + "| escape " * 7_000 + "}}",
+    "capturing": "{% capture s %}{% for i in (1..9999) %}" + LONG + "{% endfor %}{% endcapture %}{{ s }}",
+    "many digits": "{{ 1" + "0" * 100_000 + " | plus: 1 }}",
+    "comparing all with all": "{{ v | split: '' | uniq | size }}",
+    "other files": "{% include '/etc/passwd' %}",
+    "other templates": "{% render 'x' %}",
+}
+
+
+@pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_hostile_template_is_stopped_and_harms_only_itself(body: str) -> None:
+    every_character = "".join(map(chr, range(0x20, 0xD000)))
+    with pytest.raises(Refused) as refused:
+        publish(Source("sms", body)).render({"v": every_character, "a": {}})
+    assert refused.value.code in {"does_not_render", "invalid_template"}
+    assert publish(Source("sms", "{{ a }}")).render({"a": "fine"}).body == "fine"
+
+
+def test_data_is_never_a_template() -> None:
+    value = "{{ 7 | times: 7 }}{% include 'x' %}${x}"
+    assert publish(Source("sms", "{{ a }}")).render({"a": value}).body == value

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from comms.domain.errors import Refused, TemplateRefused
+from comms.render.versions import Source, publish
+
+SMS = "Hi {{ name }}, see you at {{ visit.time }}."
+
+
+@pytest.mark.parametrize(
+    ("body", "required", "optional"),
+    [
+        ("{{ a }}", {"a"}, set()),
+        ("{{ a.b }} {{ a.c | upcase }}", {"a.b", "a.c"}, set()),
+        ("{% if a %}{{ a }}{% endif %}", set(), {"a"}),
+        ("{% if a.b %}{{ a.b.c }}{% endif %}", set(), {"a.b", "a.b.c"}),
+        ("{% if x == 'y' %}1{% elsif z %}2{% endif %}", set(), {"x", "z"}),
+        ("{% unless a %}{{ b }}{% endunless %}", {"b"}, {"a"}),
+        ("{% case a %}{% when 1 %}x{% endcase %}", set(), {"a"}),
+        ("{{ a | default: 'x' }}", set(), {"a"}),
+        ("{% for x in items %}{{ x.n }} {{ forloop.index }}{% endfor %}", {"items"}, set()),
+        ("{% assign q = a | upcase %}{{ q }}", {"a"}, set()),
+        ("{% capture q %}{{ a }}{% endcapture %}{{ q }}", {"a"}, set()),
+        ("{{ a[b].c }}", {"a", "b"}, set()),
+        ("{{ items.size }} {{ items.first }}", {"items.size", "items.first"}, set()),
+        ("{% raw %}{{ a }}{% endraw %}{% comment %}{{ b }}{% endcomment %}", set(), set()),
+    ],
+)
+def test_what_a_template_needs(body: str, required: set[str], optional: set[str]) -> None:
+    needs = publish(Source("sms", body)).needs
+    assert {need.path for need in needs if not need.optional} == required
+    assert {need.path for need in needs if need.optional} == optional
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({}, "name (body, line 1), visit.time (body, line 1)"),
+        ({"name": None, "visit": {"time": "nine"}}, "name (body, line 1)"),
+        ({"name": "Ada", "visit": {}}, "visit.time (body, line 1)"),
+        ({"name": "Ada", "visit": "secret"}, "visit.time (body, line 1)"),
+        ({"name": "Ada", "visit": None}, "visit.time (body, line 1)"),
+    ],
+)
+def test_missing_variables_are_named_with_their_place(variables: dict[str, Any], named: str) -> None:
+    with pytest.raises(Refused) as refused:
+        publish(Source("sms", SMS)).check(variables)
+    assert refused.value.code == "missing_variables"
+    assert refused.value.message == f"variables lacks what the template needs: {named}."
+
+
+def test_more_than_the_template_uses_is_accepted() -> None:
+    version = publish(Source("sms", SMS))
+    variables = {"name": "Ada", "visit": {"time": "nine"}, "more": 1}
+    version.check(variables)
+    assert version.render(variables).body == "Hi Ada, see you at nine."
+
+
+def test_an_undefined_variable_is_never_an_empty_text() -> None:
+    version = publish(Source("sms", "{% if a %}{% endif %}line one\n{{ a }}"))
+    version.check({})
+    with pytest.raises(Refused, match="does_not_render: The template's body, line 2"):
+        version.render({})
+
+
+@pytest.mark.parametrize(
+    "body", ["{{ a", "{% if %}", "{% nosuch %}", "{{ a | nosuch }}", "{% include 'x' %}"]
+)
+def test_what_does_not_parse_is_refused_with_its_line(body: str) -> None:
+    with pytest.raises(TemplateRefused) as refused:
+        publish(Source("sms", f"first\n{body}")).render({"a": 1})
+    assert (refused.value.code, refused.value.place, refused.value.line) == ("invalid_template", "body", 2)
+
+
+def test_html_is_escaped_where_it_is_html_and_nowhere_else() -> None:
+    version = publish(Source("email", body="<p>{{ a }}</p>", subject="{{ a }}", text="{{ a }}"))
+    rendered = version.render({"a": "<b>&'\""})
+    assert rendered.body == "<p>&lt;b&gt;&amp;&#39;&#34;</p>"
+    assert (rendered.subject, rendered.text) == ("<b>&'\"", "<b>&'\"")
+
+
+@given(st.text(max_size=40))
+def test_no_line_break_gets_into_a_subject(value: str) -> None:
+    subject = publish(Source("email", body="x", subject="To {{ a }}")).render({"a": value}).subject
+    assert subject is not None
+    assert len(subject.splitlines()) == 1
+    assert not any(ord(character) < 32 or 0x7F <= ord(character) < 0xA0 for character in subject)
+
+
+def test_every_email_has_a_text_part() -> None:
+    body = "<style>p{}</style><h1>Hello</h1><p>Dear&nbsp;{{ n }}, <a href='https://x.test/a'>go</a></p><ul><li>one<li>two</ul>"
+    assert publish(Source("email", body, "s")).render({"n": "Zoë & co"}).text == (
+        "Hello\n\nDear Zoë & co, go (https://x.test/a)\n\n- one\n- two\n"
+    )
+
+
+def test_mjml_becomes_html_and_keeps_its_variables() -> None:
+    body = (
+        "<mjml><mj-body><mj-section><mj-column><mj-text>Hello {{ n }}</mj-text>"
+        "</mj-column></mj-section></mj-body></mjml>"
+    )
+    rendered = publish(Source("email", body, "s")).render({"n": "<Ada>"})
+    assert "Hello &lt;Ada&gt;" in rendered.body
+    assert "<table" in rendered.body
+    assert rendered.text == "Hello <Ada>\n"
+
+
+def test_mjml_that_is_none_is_refused() -> None:
+    with pytest.raises(TemplateRefused, match="not valid MJML"):
+        publish(Source("email", "<mjml><mj-body>", "s"))
+
+
+@pytest.mark.parametrize("channel", ["email", "push", "in_app"])
+def test_a_channel_with_a_title_needs_one(channel: str) -> None:
+    with pytest.raises(TemplateRefused, match="needs a subject"):
+        publish(Source(channel, "x"))
+
+
+@pytest.mark.parametrize(
+    ("channel", "body", "place"),
+    [
+        ("sms", "{{ d }}", "body"),
+        ("sms", "{% assign x = d.name | upcase %}{{ x }}", "body"),
+        ("sms", "{% for x in d %}{{ x }}{% endfor %}", "body"),
+        ("push", "{{ d }}", "body"),
+    ],
+)
+def test_phi_on_an_open_surface_is_refused_when_published(channel: str, body: str, place: str) -> None:
+    with pytest.raises(TemplateRefused) as refused:
+        publish(Source(channel, body, subject="x", classes={"d": "phi"}))
+    assert (refused.value.code, refused.value.place, refused.value.line) == ("phi_on_open_surface", place, 1)
+
+
+def test_phi_may_stand_where_it_is_cleared() -> None:
+    publish(Source("email", "{{ d }}", subject="Your visit", classes={"d": "phi"}))
+    publish(Source("in_app", "{{ d }}", subject="{{ d }}", classes={"d": "phi"}))
+
+
+def test_undeclared_counts_as_phi_in_a_hipaa_message() -> None:
+    version = publish(Source("sms", "{{ a }} {{ b }}", classes={"a": "public"}))
+    with pytest.raises(TemplateRefused, match="b is PHI"):
+        version.check_surfaces(undeclared_is_phi=True)
+
+
+def test_a_push_beyond_what_services_carry_is_refused() -> None:
+    with pytest.raises(Refused, match="at most 4096"):
+        publish(Source("push", "{{ a }}", subject="t")).render({"a": "é" * 2048})
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=10),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.fixed_dictionaries({"a": VALUES, "b": VALUES}))
+def test_any_value_renders_or_is_refused(variables: dict[str, Any]) -> None:
+    version = publish(
+        Source(
+            "sms",
+            "{{ a.x | times: 3 | date: '%Y' }}{% for i in b %}{{ i | join: b }}{% endfor %}{{ a | size }}",
+        )
+    )
+    try:
+        version.check(variables)
+        version.render(variables)
+    except Refused as refused:
+        code = refused.code
+    else:
+        code = "does_not_render"
+    assert code in {"missing_variables", "does_not_render"}
