@@ -15,7 +15,7 @@ HOSTILE = {
     "doubling": "{% assign s='x' %}{% for i in (1..100) %}{% assign s = s | append: s %}{% endfor %}{{ s }}",
     "multiplying": f"{{% assign s='{LONG}' %}}" + "{% assign s = s | replace: '', s %}" * 5 + "{{ s }}",
     "joining": "{% assign s = v %}{{ v | split: '' | join: s }}",
-    "great numbers": "{% assign n=9999 %}{% for i in (1..99) %}{% assign n = n | times: n %}{% endfor %}{{ n }}",
+    "great numbers": "{% assign n=9999 %}{% for i in (1..99) %}{% assign n = n | times: n %}{% endfor %}",
     "deep nesting": "{% if true %}" * 20_000 + "{% endif %}" * 20_000,
     "deep brackets": "{{ a" + "[a" * 5_000 + "]" * 5_000 + " }}",
     "a chain of filters": "{{ '&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&&' " + "| escape " * 7_000 + "}}",

@@ -33,6 +33,7 @@ class Outgoing:
     sender: Sender = field(default_factory=Sender)
     category: str = "transactional"
     hipaa: bool = False
+    attempt: int = 1
     lifetime: float = 14_400.0
     """Seconds for which the message is still worth delivering."""
 

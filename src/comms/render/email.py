@@ -11,7 +11,8 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 from comms.domain.errors import TemplateRefused
 
 _BLOCKS = frozenset(
-    ["address", "article", "blockquote", "div", "footer", "h1", "h2", "h3", "h4", "h5", "h6", "header", "li", "ol", "p", "pre", "section", "table", "tr", "ul"]
+    ("address", "article", "blockquote", "div", "footer", "h1", "h2", "h3", "h4", "h5", "h6", "header", "li")
+    + ("ol", "p", "pre", "section", "table", "tr", "ul")
 )
 _SILENT = frozenset(["head", "script", "style", "title", "template"])
 _MJML = re.compile(r"\s*<mjml[\s>]")

@@ -6,7 +6,7 @@
 -- (one statement for both answered nothing in 62 % of raced requests).
 -- The epoch: set-up that moved since the requests were checked refuses the group.
 with setup as (
-  select from installation where epoch = $1 for share
+  select from installation where epoch = $1
 ), given as (
   select * from unnest($2::int[], $3::uuid[], $4::text[], $5::text[], $6::bytea[], $7::bytea[], $8::text[], $9::text[],
       $10::uuid[], $11::uuid[], $12::bool[], $13::bytea[], $14::bytea[], $15::bytea[], $16::bytea[], $17::timestamptz[],

@@ -41,11 +41,11 @@ select message_id, n, provider_id, payload, outcome from delivery
 -- name: freeze
 -- The durable mark between claimed and being handed over. Only a claim that is still ours is marked.
 with given as (
-  select * from unnest($2::int[], $3::uuid[], $4::int[], $5::text[], $6::bytea[], $7::int[], $8::text[])
-    as g (bucket, message_id, n, provider_id, payload, attempt, event)
+  select * from unnest($2::int[], $3::uuid[], $4::int[], $5::text[], $6::bytea[], $7::int[])
+    as g (bucket, message_id, n, provider_id, payload, attempt)
 ), ours as (
   select g.*, q.brand_id from given g join queue q on q.bucket = g.bucket and q.id = g.message_id
-   where q.state = 'sending' and q.owner = $9 and q.attempt = g.attempt
+   where q.state = 'sending' and q.owner = $8 and q.attempt = g.attempt
 ), marked as (
   insert into delivery as d (bucket, message_id, n, brand_id, provider_id, payload, attempt, begun_at)
   select bucket, message_id, n, brand_id, provider_id, payload, attempt, coalesce($1, statement_timestamp()) from ours

@@ -1,0 +1,68 @@
+"""The door through which messages are accepted: in groups, under the epoch that they were checked in."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import NamedTuple
+
+import asyncpg
+
+from comms.clock import Clock
+from comms.gather import Gather
+from comms.store.database import Database
+from comms.store.messages import NewMessage, accept
+
+WAKE = "comms_wake"
+"""The channel on which sleeping workers hear of sooner work."""
+
+_LARGEST = 256
+_WRITERS = 2
+_SOON = timedelta(seconds=1.5)
+"""Workers look at the queue every second by themselves: only what is due sooner wakes them."""
+
+
+class _Checked(NamedTuple):
+    row: NewMessage
+    epoch: int
+
+
+class Acceptor:
+    """Writes rows together; tells each whether it is new."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._groups = Gather(self._write, _LARGEST, _WRITERS)
+        self._waking: asyncio.Task[None] | None = None
+
+    async def submit(self, row: NewMessage, epoch: int) -> bool:
+        """True where the row was written, False where its key is taken; `SetupMoved` where neither."""
+        return await self._groups.submit(_Checked(row, epoch))
+
+    def wake(self) -> None:
+        """Tell workers to look again. One notice is under way at a time: they queue up behind a lock."""
+        if self._waking is None or self._waking.done():
+            self._waking = asyncio.create_task(self._notify())
+
+    async def _write(self, group: list[_Checked]) -> list[bool | Exception]:
+        try:
+            new = await accept(
+                self._database.engine, min(each.epoch for each in group), [each.row for each in group]
+            )
+        except asyncpg.DataError as error:
+            return [error] if len(group) == 1 else await self._halve(group)
+        if any(each.row.scheduled_at < self._clock.now() + _SOON for each in group):
+            self.wake()
+        return [each.row.id in new for each in group]
+
+    async def _halve(self, group: list[_Checked]) -> list[bool | Exception]:
+        """A row that PostgreSQL refuses must not take the others with it."""
+        middle = len(group) // 2
+        return await self._write(group[:middle]) + await self._write(group[middle:])
+
+    async def _notify(self) -> None:
+        try:
+            await self._database.engine.execute("select pg_notify($1, '')", WAKE)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            return  # workers look again within a second

@@ -1,0 +1,105 @@
+"""Brands and providers: what is set up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from comms.actions.house import House
+from comms.actions.setup import BrandSettings, key_purpose, open_secrets
+from comms.domain.caller import ANY, Caller
+from comms.domain.errors import Refused, not_found
+from comms.privacy.keyring import new_key
+from comms.providers.catalogue import check
+from comms.store import setup as rows
+
+
+async def put_brand(house: House, caller: Caller, brand_id: str, settings: BrandSettings) -> dict[str, Any]:
+    """Make or change a brand; its keys are made with it."""
+    caller.act_for(brand_id)
+    now = house.clock.now()
+    async with house.database.owner.acquire() as connection, connection.transaction():
+        row = await rows.write(connection, "put_brand", brand_id, msgspec.to_builtins(settings), now)
+        if row and row["is_new"]:
+            for purpose in ("seal", "hash"):
+                wrapped = house.setup.master.wrap(new_key(), key_purpose(brand_id, purpose, 1))
+                await rows.write(connection, "add_brand_key", brand_id, purpose, 1, wrapped, now)
+        by = (caller.actor, caller.request_id)
+        await rows.note(connection, brand_id, now, "brand_put", {}, by)
+    house.setup.doubt()
+    return show_brand(brand_id, settings)
+
+
+async def get_brand(house: House, caller: Caller, brand_id: str) -> dict[str, Any]:
+    """The brand as it is set up."""
+    if caller.brand_id not in (ANY, brand_id):
+        raise not_found("brand")
+    brand = await house.setup.brand(brand_id)
+    if brand is None:
+        raise not_found("brand")
+    return show_brand(brand_id, brand.settings)
+
+
+def show_brand(brand_id: str, settings: BrandSettings) -> dict[str, Any]:
+    """A brand as callers see it."""
+    return {"brand_id": brand_id, **msgspec.to_builtins(settings)}
+
+
+async def put_provider(
+    house: House, caller: Caller, provider_id: str, kind: str, settings: dict[str, Any], secrets: dict[str, str | None],
+    baa: bool, limits: dict[str, Any], brands: list[str] | None,
+) -> dict[str, Any]:  # fmt: skip
+    """Make or change a provider. A secret that is not named stays; null removes it."""
+    if caller.brand_id != ANY:
+        raise Refused(403, "forbidden", "Providers are written with a token for any brand (*).")
+    check(kind, settings, set(secrets))
+    now = house.clock.now()
+    async with house.database.owner.acquire() as connection, connection.transaction():
+        before = await rows.one(connection, "provider", provider_id)
+        kept = open_secrets(house.setup.master, provider_id, before["secrets"] if before else None)
+        held = {name: value for name, value in {**kept, **secrets}.items() if value is not None}
+        wrapped = (
+            house.setup.master.wrap(msgspec.json.encode(held), f"provider/{provider_id}") if held else None
+        )
+        row = await rows.write(
+            connection,
+            "put_provider",
+            provider_id,
+            kind,
+            settings,
+            wrapped,
+            sorted(held),
+            baa,
+            limits,
+            brands,
+            now,
+        )
+        await rows.note(
+            connection,
+            ANY,
+            now,
+            "provider_put",
+            {"provider_id": provider_id},
+            (caller.actor, caller.request_id),
+        )
+    house.setup.doubt()
+    assert row is not None  # noqa: S101 - an upsert answers its row
+    return show_provider(row)
+
+
+async def get_provider(house: House, caller: Caller, provider_id: str) -> dict[str, Any]:
+    """The provider without its secrets."""
+    row = await rows.one(house.database.owner, "provider", provider_id)
+    if row is None or (
+        caller.brand_id != ANY and caller.brand_id not in (row["brands"] or [caller.brand_id])
+    ):
+        raise not_found("provider")
+    return show_provider(row)
+
+
+def show_provider(row: asyncpg.Record) -> dict[str, Any]:
+    """A provider as callers see it: the names of its secrets, never what they say."""
+    shown = {name: row[name] for name in ("provider_id", "kind", "settings", "baa", "limits", "brands")}
+    return {**shown, "secrets": dict.fromkeys(row["secret_names"], "set")}

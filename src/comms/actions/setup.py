@@ -1,0 +1,209 @@
+"""What is set up, as every process remembers it: brands with their ciphers, providers, templates, tokens.
+
+Remembered until the epoch moves. A read looks at the epoch at most twice a second, so that a
+revoked token is refused within one; the group that accepts messages carries the epoch, and is
+refused where it moved.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, TypeVar
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from msgspec import Struct
+
+from comms.clock import Clock
+from comms.privacy.cipher import Cipher
+from comms.privacy.keyring import MasterKey
+from comms.providers.catalogue import KINDS
+from comms.render.versions import Source, Version, publish
+from comms.store import setup as rows
+from comms.store.database import Database
+
+_FRESH = 0.5
+_VERSIONS = 2_000
+"""Compiled versions kept; they never change, so the epoch does not concern them."""
+
+Row = TypeVar("Row")
+Channel = Literal["email", "sms", "push", "in_app"]
+
+
+class EmailSender(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Who e-mails come from."""
+
+    address: str
+    name: str | None = None
+    reply_to: str | None = None
+
+
+class SmsSender(Struct, frozen=True, forbid_unknown_fields=True):
+    """The number that texts come from."""
+
+    number: str
+
+
+class Senders(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A sender a channel that needs one."""
+
+    email: EmailSender | None = None
+    sms: SmsSender | None = None
+
+
+class BrandSettings(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a brand is set up with; `routes` names providers in the order in which they are tried."""
+
+    name: str
+    timezone: str = "UTC"
+    locale: str = "en"
+    senders: Senders = Senders()
+    routes: dict[Channel, list[str]] = {}
+    quiet_hours: dict[str, Any] | None = None
+    limits: dict[str, Any] | None = None
+    retention_days: int | None = None
+    hipaa: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Brand:
+    """A brand and the door to its sealed content."""
+
+    brand_id: str
+    settings: BrandSettings
+    cipher: Cipher
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A provider as it is set up."""
+
+    provider_id: str
+    kind: str
+    settings: dict[str, Any]
+    secrets: dict[str, str] = field(repr=False)
+    baa: bool
+    brands: list[str] | None
+    updated_at: datetime
+
+    def carries(self, brand_id: str, channel: str, *, hipaa: bool) -> bool:
+        """May it take such a message?"""
+        allowed = self.brands is None or brand_id in self.brands
+        return allowed and channel in KINDS[self.kind].channels and (self.baa or not hipaa)
+
+
+class Setup:
+    """The cache of one process."""
+
+    def __init__(self, database: Database, master: MasterKey, clock: Clock) -> None:
+        self.master = master
+        self.epoch = 0
+        self._database = database
+        self._clock = clock
+        self._looked_at = float("-inf")
+        self._lock = asyncio.Lock()
+        self._kept: dict[tuple[str, ...], Any] = {}
+        self._versions: dict[UUID, Version] = {}
+
+    async def refresh(self) -> None:
+        """Forget what has changed. Costs a query at most twice a second."""
+        if self._clock.monotonic() - self._looked_at < _FRESH:
+            return
+        async with self._lock:
+            looked_at = self._clock.monotonic()
+            epoch = await rows.epoch(self._database.engine)
+            if epoch != self.epoch:
+                self._kept.clear()
+                self.epoch = epoch
+            self._looked_at = looked_at
+
+    def doubt(self) -> None:
+        """Look again at the next opportunity."""
+        self._looked_at = float("-inf")
+
+    async def brand(self, brand_id: str) -> Brand | None:
+        """The brand, or None."""
+        return await self._keep(("brand", brand_id), lambda: self._load_brand(brand_id))
+
+    async def account(self, provider_id: str) -> Account | None:
+        """The provider, or None."""
+        return await self._keep(("provider", provider_id), lambda: self._load_account(provider_id))
+
+    async def template(self, brand_id: str, key: str, channel: str) -> asyncpg.Record | None:
+        """The template's row, or None."""
+        load = lambda: rows.one(self._database.owner, "find_template", brand_id, key, channel)  # noqa: E731
+        return await self._keep(("template", brand_id, key, channel), load)
+
+    async def template_by_id(self, template_id: UUID) -> asyncpg.Record | None:
+        """The template's row, or None."""
+        load = lambda: rows.one(self._database.owner, "template", template_id)  # noqa: E731
+        return await self._keep(("template", str(template_id)), load)
+
+    async def token(self, digest: bytes) -> asyncpg.Record | None:
+        """The token's row, or None; only found ones are remembered, so that guesses fill nothing."""
+        load = lambda: rows.one(self._database.owner, "token", digest)  # noqa: E731
+        return await self._keep(("token", digest.hex()), load)
+
+    async def version(self, version_id: UUID) -> Version:
+        """A compiled version."""
+        if version_id not in self._versions:
+            row = await rows.one(self._database.owner, "version", version_id)
+            if row is None:
+                raise LookupError("a message points to a version that is not there")
+            if len(self._versions) >= _VERSIONS:
+                self._versions.clear()
+            self._versions[version_id] = publish(msgspec.convert(row["source"], Source))
+        return self._versions[version_id]
+
+    async def route(self, brand: Brand, channel: str, *, hipaa: bool) -> list[Account]:
+        """The providers that may take such a message of this brand, in order."""
+        named = brand.settings.routes.get(channel, [])  # type: ignore[call-overload]
+        found = [await self.account(provider_id) for provider_id in named]
+        return [each for each in found if each and each.carries(brand.brand_id, channel, hipaa=hipaa)]
+
+    async def _keep(self, key: tuple[str, ...], load: Callable[[], Awaitable[Row | None]]) -> Row | None:
+        if key in self._kept:
+            kept: Row = self._kept[key]
+            return kept
+        epoch = self.epoch
+        found = await load()
+        if found is not None and epoch == self.epoch:
+            self._kept[key] = found
+        return found
+
+    async def _load_brand(self, brand_id: str) -> Brand | None:
+        row = await rows.one(self._database.owner, "brand", brand_id)
+        if row is None:
+            return None
+        keys: dict[str, dict[int, bytes]] = {"seal": {}, "hash": {}}
+        for key in await rows.many(self._database.owner, "brand_keys", brand_id):
+            purpose = key_purpose(brand_id, key["purpose"], key["key_id"])
+            keys[key["purpose"]][key["key_id"]] = self.master.unwrap(key["wrapped"], purpose)
+        cipher = Cipher(brand_id, keys["seal"], keys["hash"][1])
+        return Brand(brand_id, msgspec.convert(row["settings"], BrandSettings), cipher)
+
+    async def _load_account(self, provider_id: str) -> Account | None:
+        row = await rows.one(self._database.owner, "provider", provider_id)
+        if row is None:
+            return None
+        secrets = open_secrets(self.master, provider_id, row["secrets"])
+        return Account(
+            provider_id, row["kind"], row["settings"], secrets, row["baa"], row["brands"], row["updated_at"]
+        )
+
+
+def key_purpose(brand_id: str, purpose: str, key_id: int) -> str:
+    """What a brand's key is wrapped for."""
+    return f"brand/{purpose}/{key_id}/{brand_id}"
+
+
+def open_secrets(master: MasterKey, provider_id: str, wrapped: bytes | None) -> dict[str, str]:
+    """A provider's secrets by name."""
+    if wrapped is None:
+        return {}
+    opened: dict[str, str] = msgspec.json.decode(master.unwrap(wrapped, f"provider/{provider_id}"))
+    return opened

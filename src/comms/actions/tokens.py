@@ -1,0 +1,95 @@
+"""Tokens: made, shown once, kept as a hash, revoked at once."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+import asyncpg
+
+from comms.actions.house import House
+from comms.domain.caller import ANY, SCOPES, Caller
+from comms.domain.content import Plain, Sealed
+from comms.domain.errors import Refused, invalid
+from comms.store import setup as rows
+
+PREFIX = "comms_"
+
+
+async def create(
+    house: House,
+    brand_id: str,
+    scopes: list[str],
+    name: str | None,
+    lifetime: timedelta | None,
+    person_id: str | None,
+) -> str:
+    """A new token: the only time that it is seen."""
+    for scope in scopes:
+        if scope not in SCOPES:
+            raise invalid(f"There is no such scope; there are {', '.join(SCOPES)}.")
+    token, token_id, now = PREFIX + secrets.token_urlsafe(32), uuid4(), house.clock.now()
+    person = await _seal_person(house, brand_id, person_id, token_id) if person_id else None
+    async with house.database.owner.acquire() as connection, connection.transaction():
+        expires = now + lifetime if lifetime else None
+        values = (token_id, name or str(token_id)[:8], _digest(token), brand_id, person, scopes, now, expires)
+        try:
+            await rows.write(connection, "add_token", *values)
+        except asyncpg.UniqueViolationError:
+            raise Refused(
+                422, "name_taken", "Another live token has that name; choose another one."
+            ) from None
+        await rows.note(
+            connection, brand_id, now, "token_created", {"token_id": str(token_id)}, ("cli", token_id)
+        )
+    return token
+
+
+async def revoke(house: House, name: str) -> bool:
+    """From now on the token is refused, within a second in every process; False where there is none."""
+    now = house.clock.now()
+    async with house.database.owner.acquire() as connection, connection.transaction():
+        revoked = await rows.write(connection, "revoke_token", name, now)
+        if revoked:
+            token_id = revoked["token_id"]
+            await rows.note(
+                connection, ANY, now, "token_revoked", {"token_id": str(token_id)}, ("cli", token_id)
+            )
+    return revoked is not None
+
+
+async def authenticate(house: House, token: str, request_id: UUID) -> Caller:
+    """Who holds this token; 401 `invalid_token` where it is unknown, revoked or expired."""
+    await house.setup.refresh()
+    row = await house.setup.token(_digest(token)) if token.startswith(PREFIX) else None
+    if row is None or _is_over(row["expires_at"], house.clock.now()):
+        challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+        raise Refused(
+            401, "invalid_token", "The token is unknown, expired or revoked; use another one.", challenge
+        )
+    person = await _open_person(house, row) if row["person"] else None
+    return Caller(row["name"], row["brand_id"], frozenset(row["scopes"]), request_id, person)
+
+
+def _is_over(expires: datetime | None, now: datetime) -> bool:
+    return expires is not None and expires <= now
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
+async def _seal_person(house: House, brand_id: str, person_id: str, token_id: UUID) -> Sealed:
+    brand = await house.setup.brand(brand_id)
+    if brand is None:
+        raise Refused(422, "unknown_brand", "There is no brand with this brand_id; make it first.")
+    return brand.cipher.seal(Plain(person_id.encode()), token_id, "person")
+
+
+async def _open_person(house: House, row: asyncpg.Record) -> str:
+    brand = await house.setup.brand(row["brand_id"])
+    if brand is None:
+        raise Refused(401, "invalid_token", "The token's brand is not there any more.")
+    return brand.cipher.open(Sealed(row["person"]), row["token_id"], "person").decode()

@@ -1,0 +1,62 @@
+"""The sandbox: takes everything, sends nothing, and misbehaves on request.
+
+What a recipient makes it do is read off the e-mail's local part, the number's last four
+digits, or the end of a device's or person's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from comms.providers.base import Accepted, Lost, Outcome, Outgoing, Rejected, TryLater
+
+REJECT, FLAKY, SLOW, LOST, BOUNCE = "reject", "flaky", "slow", "lost", "bounce"
+
+_DIGITS = {"0001": REJECT, "0002": FLAKY, "0003": SLOW, "0004": LOST, "0005": BOUNCE}
+_FLAKY_REFUSALS = 2
+_SLOW_SECONDS = 5.0
+
+
+class Sandbox:
+    """Keeps what it was handed. A lost answer here can be neither asked again nor looked up."""
+
+    idempotent = False
+
+    def __init__(
+        self,
+        keep: Callable[[Outgoing], Awaitable[None]],
+        report: Callable[[Outgoing, str], Awaitable[None]],
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> None:
+        self._keep = keep
+        self._report = report
+        self._sleep = sleep
+
+    async def send(self, outgoing: Outgoing) -> Outcome:
+        """What the recipient asks for; anything else is taken."""
+        trick = _trick(outgoing)
+        if trick == REJECT:
+            return Rejected("recipient_rejected", bad_recipient=True)
+        if trick == FLAKY and outgoing.attempt <= _FLAKY_REFUSALS:
+            return TryLater("busy")
+        if trick == SLOW:
+            await self._sleep(_SLOW_SECONDS)
+        await self._keep(outgoing)
+        if trick == LOST:
+            return Lost("answer_lost")
+        if trick == BOUNCE:
+            await self._report(outgoing, "bounced")
+        return Accepted(outgoing.key)
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+def _trick(outgoing: Outgoing) -> str | None:
+    if outgoing.channel == "sms":
+        return _DIGITS.get(outgoing.recipient[-4:])
+    if outgoing.channel == "email":
+        local = outgoing.recipient.rpartition("@")[0]
+        return local if local in _DIGITS.values() else None
+    name = outgoing.person_id if outgoing.recipient == "person" else outgoing.recipient
+    return next((trick for trick in _DIGITS.values() if name.endswith(trick)), None)

@@ -1,0 +1,135 @@
+"""Messages as rows: accepting groups of them, finding, changing and telling what happened."""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from comms.domain.content import Sealed
+from comms.store.database import Connection, Pool
+from comms.store.statements import sql
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """One row to accept, in the order of the statement's arrays. Content is sealed."""
+
+    bucket: int
+    id: UUID
+    brand_id: str
+    kind: str
+    key_hash: bytes
+    fingerprint: bytes
+    channel: str
+    template_key: str
+    template_id: UUID
+    version_id: UUID
+    hipaa: bool
+    person_hash: bytes
+    recipient_hash: bytes
+    address: Sealed
+    variables: Sealed
+    scheduled_at: datetime
+    zone: str | None
+    wall: datetime | None
+    deadline: datetime
+    created_at: datetime
+    actor: str
+    request_id: UUID
+
+
+class SetupMoved(Exception):
+    """Set-up changed since the group was checked; nothing was written."""
+
+
+async def accept(engine: Pool, epoch: int, group: list[NewMessage]) -> set[UUID]:
+    """Write a group in one statement; the ids that are new. The others' keys are taken."""
+    # Sorted, so that two groups with the same keys wait for each other instead of embracing.
+    ordered = sorted(group, key=lambda row: (row.bucket, row.key_hash))
+    columns = [list(column) for column in zip(*map(astuple, ordered), strict=True)]
+    rows = await engine.fetch(sql("messages", "accept"), epoch, *columns)
+    if any(not row["current"] for row in rows):
+        raise SetupMoved
+    return {row["id"] for row in rows}
+
+
+async def find_dedup(
+    connection: Connection | Pool, bucket: int, brand_id: str, key_hash: bytes
+) -> asyncpg.Record | None:
+    """message_id, kind and fingerprint of the message that holds this key."""
+    return await connection.fetchrow(sql("messages", "find_dedup"), bucket, brand_id, key_hash)
+
+
+async def get(connection: Connection | Pool, bucket: int, message_id: UUID) -> asyncpg.Record | None:
+    """The message as it stands now."""
+    return await connection.fetchrow(sql("messages", "get"), bucket, message_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a list is narrowed to, in the order of the statement's parameters; `before` is a cursor."""
+
+    brand_id: str
+    status: str | None = None
+    person_hash: bytes | None = None
+    recipient_hash: bytes | None = None
+    channel: str | None = None
+    template_key: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    before: UUID | None = None
+    kind: str | None = None
+
+
+async def find(connection: Connection, wanted: Filter, limit: int) -> list[asyncpg.Record]:
+    """The newest messages that fit, at most `limit`."""
+    return await connection.fetch(sql("messages", "list_scheduled"), *astuple(wanted), limit)
+
+
+async def cancel(
+    connection: Connection, bucket: int, message_id: UUID, now: datetime | None, actor: str, request_id: UUID
+) -> bool:
+    """Cancel what waits; False where it does not wait (any more)."""
+    return bool(
+        await connection.fetchval(sql("messages", "cancel"), bucket, message_id, now, actor, request_id)
+    )
+
+
+async def lock_waiting(connection: Connection, bucket: int, message_id: UUID) -> asyncpg.Record | None:
+    """Its due time, deadline and attempts, held until the transaction ends; None where it does not wait."""
+    return await connection.fetchrow(sql("messages", "lock_waiting"), bucket, message_id)
+
+
+async def reschedule(connection: Connection, bucket: int, message_id: UUID, *values: Any) -> None:
+    """due_at, deadline, zone, wall, variables, version_id, now, details, actor, request_id."""
+    await connection.execute(sql("messages", "reschedule"), bucket, message_id, *values)
+
+
+async def settle(
+    connection: Connection,
+    bucket: int,
+    message_id: UUID,
+    outcome: str,
+    now: datetime | None,
+    actor: str,
+    request_id: UUID,
+) -> bool:
+    """End an unknown message as sent or failed, or try it again; False where it is not unknown."""
+    details = {"outcome": outcome}
+    if outcome == "retry":
+        statement = sql("messages", "settle_retry")
+        return bool(await connection.fetchval(statement, bucket, message_id, now, details, actor, request_id))
+    statement = sql("messages", "settle_final")
+    sent = outcome == "sent"
+    return bool(
+        await connection.fetchval(statement, bucket, message_id, sent, now, details, actor, request_id)
+    )
+
+
+async def timeline(connection: Connection, bucket: int, message_id: UUID) -> list[asyncpg.Record]:
+    """What happened, in order: at, event, details."""
+    return await connection.fetch(sql("messages", "timeline"), bucket, message_id)

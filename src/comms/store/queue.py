@@ -1,0 +1,172 @@
+"""The queue as the dispatcher sees it: peek, claim, mark, record, rescue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from comms.domain.content import Sealed
+from comms.store.database import Connection, Pool
+from comms.store.statements import sql
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One delivery that is about to be handed over; the payload is frozen at its first attempt."""
+
+    bucket: int
+    message_id: UUID
+    n: int
+    provider_id: str
+    payload: Sealed
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How one delivery's attempt ended."""
+
+    bucket: int
+    message_id: UUID
+    n: int
+    attempt: int
+    outcome: str
+    reason: str | None
+    reference: str | None
+    provider_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A message that moves no more: accept, reject, suppress or expire."""
+
+    bucket: int
+    id: UUID
+    attempt: int
+    event: str
+    reason: str | None
+    provider_id: str | None
+    decision: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A message that goes back to the queue: retry or defer."""
+
+    bucket: int
+    id: UUID
+    attempt: int
+    event: str
+    reason: str
+    delay: timedelta
+    decision: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A message whose provider was called and whose answer was lost."""
+
+    bucket: int
+    id: UUID
+    attempt: int
+    reason: str
+    provider_id: str
+    decision: dict[str, Any]
+
+
+async def peek(engine: Pool) -> asyncpg.Record:
+    """The database's clock and the next due time (None: nothing waits)."""
+    row = await engine.fetchrow(sql("queue", "peek"))
+    assert row is not None  # noqa: S101 - a select without from answers one row
+    return row
+
+
+async def claim(
+    engine: Pool,
+    now: datetime | None,
+    ahead: timedelta,
+    floor: datetime,
+    limit: int,
+    owner: UUID,
+    lease: timedelta,
+) -> list[asyncpg.Record]:
+    """Take up to `limit` messages that are due within `ahead` and not before `floor`; oldest first."""
+    rows = await engine.fetch(sql("queue", "claim"), now, ahead, floor, limit, owner, lease)
+    return sorted(rows, key=lambda row: row["due_at"])
+
+
+async def frozen(engine: Pool, messages: list[tuple[int, UUID]]) -> list[asyncpg.Record]:
+    """The deliveries that earlier attempts froze."""
+    return await engine.fetch(sql("queue", "frozen"), *map(list, zip(*messages, strict=True)))
+
+
+async def freeze(engine: Pool, owner: UUID, now: datetime | None, marks: list[Mark]) -> set[tuple[UUID, int]]:
+    """Mark deliveries as being handed over; those that are still ours."""
+    rows = await engine.fetch(sql("queue", "freeze"), now, *_columns(marks), owner)
+    return {(row["message_id"], row["n"]) for row in rows}
+
+
+async def end_deliveries(connection: Connection, now: datetime | None, ended: list[Ended]) -> None:
+    """Record how attempts ended, each under its fence."""
+    await connection.execute(sql("queue", "end_deliveries"), now, *_columns(ended))
+
+
+async def finish(
+    connection: Connection, owner: UUID, now: datetime | None, rows: list[Finished]
+) -> set[UUID]:
+    """End messages; the ids that were still ours."""
+    return await _move(connection, "finish", owner, now, rows)
+
+
+async def wait_again(
+    connection: Connection, owner: UUID, now: datetime | None, rows: list[Waiting]
+) -> set[UUID]:
+    """Put messages back; the ids that were still ours."""
+    return await _move(connection, "wait_again", owner, now, rows)
+
+
+async def lose(connection: Connection, owner: UUID, now: datetime | None, rows: list[Unknown]) -> set[UUID]:
+    """Leave messages as unknown; the ids that were still ours."""
+    return await _move(connection, "lose", owner, now, rows)
+
+
+async def lapsed(engine: Pool, now: datetime | None) -> list[asyncpg.Record]:
+    """Claims whose lease ran out, with the providers that had begun to be called."""
+    return await engine.fetch(sql("queue", "lapsed"), now)
+
+
+async def rescue(engine: Pool, now: datetime | None, bucket: int, message_id: UUID, attempt: int) -> bool:
+    """Give a lapsed claim back to everybody; False where somebody else was faster."""
+    return bool(await engine.fetchval(sql("queue", "rescue"), now, bucket, message_id, attempt))
+
+
+async def lose_lapsed(
+    engine: Pool, now: datetime | None, bucket: int, message_id: UUID, attempt: int
+) -> bool:
+    """Leave a lapsed claim that was being handed over as unknown."""
+    return bool(await engine.fetchval(sql("queue", "lose_lapsed"), now, bucket, message_id, attempt))
+
+
+async def expire_waiting(engine: Pool, now: datetime | None) -> int:
+    """End a bite of what waited too long; how many."""
+    return len(await engine.fetch(sql("queue", "expire_waiting"), now))
+
+
+async def _move(
+    connection: Connection, name: str, owner: UUID, now: datetime | None, rows: Iterable[Any]
+) -> set[UUID]:
+    moved = await connection.fetch(sql("queue", name), now, *_columns(rows), owner)
+    return {row["id"] for row in moved}
+
+
+def _columns(rows: Iterable[Any]) -> list[list[Any]]:
+    return [list(column) for column in zip(*map(_tuple, rows), strict=True)]
+
+
+def _tuple(row: Any) -> tuple[Any, ...]:
+    return tuple(getattr(row, name) for name in row.__slots__)

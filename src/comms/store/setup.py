@@ -1,0 +1,47 @@
+"""Set-up and tokens as rows. Every change moves the epoch, so that no process goes on with what it cached."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from comms.store.database import Connection, Pool
+from comms.store.statements import sql
+
+
+async def epoch(pool: Connection | Pool) -> int:
+    """The number that moves with every change."""
+    value: int = await pool.fetchval(sql("setup", "epoch"))
+    return value
+
+
+async def one(pool: Connection | Pool, name: str, *key: Any) -> asyncpg.Record | None:
+    """One row: brand, provider, template, find_template, lock_template, version, token, proof."""
+    return await pool.fetchrow(sql("setup", name), *key)
+
+
+async def many(pool: Connection | Pool, name: str, *key: Any) -> list[asyncpg.Record]:
+    """Rows: brand_keys, templates, versions, tokens."""
+    return await pool.fetch(sql("setup", name), *key)
+
+
+async def write(connection: Connection, name: str, *values: Any) -> asyncpg.Record | None:
+    """Change set-up, inside the caller's transaction; the epoch moves with it."""
+    row = await connection.fetchrow(sql("setup", name), *values)
+    await connection.execute(sql("setup", "move_epoch"))
+    return row
+
+
+async def note(
+    connection: Connection,
+    brand_id: str,
+    now: datetime,
+    event: str,
+    details: dict[str, Any],
+    by: tuple[str, UUID],
+) -> None:
+    """A line in the ledger about a change of set-up; `by` is actor and request."""
+    await connection.execute(sql("setup", "note"), brand_id, now, event, details, *by)

@@ -1,0 +1,87 @@
+-- Set-up and tokens: small tables that every process caches, and the epoch that says when to forget.
+
+-- name: epoch
+select epoch from installation;
+
+-- name: move_epoch
+update installation set epoch = epoch + 1;
+
+-- name: proof
+select proof from installation;
+
+-- name: keep_proof
+update installation set proof = $1 where proof is null;
+
+-- name: brand
+select * from brand where brand_id = $1;
+
+-- name: put_brand
+insert into brand (brand_id, settings, created_at, updated_at) values ($1, $2, $3, $3)
+on conflict (brand_id) do update set settings = excluded.settings, updated_at = excluded.updated_at
+returning *, xmax = 0 as is_new;
+
+-- name: add_brand_key
+insert into brand_key (brand_id, purpose, key_id, wrapped, created_at) values ($1, $2, $3, $4, $5);
+
+-- name: brand_keys
+select purpose, key_id, wrapped from brand_key where brand_id = $1 and retired_at is null;
+
+-- name: provider
+select * from provider where provider_id = $1;
+
+-- name: put_provider
+insert into provider (provider_id, kind, settings, secrets, secret_names, baa, limits, brands, created_at, updated_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)
+on conflict (provider_id) do update
+   set kind = excluded.kind, settings = excluded.settings, secrets = excluded.secrets, secret_names = excluded.secret_names,
+       baa = excluded.baa, limits = excluded.limits, brands = excluded.brands, updated_at = excluded.updated_at
+returning *;
+
+-- name: add_template
+insert into template (template_id, brand_id, key, channel, description, category, max_late, on_unknown, created_by,
+                      created_at, updated_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10)
+on conflict (brand_id, key, channel) do nothing
+returning *;
+
+-- name: template
+select * from template where template_id = $1;
+
+-- name: find_template
+select * from template where brand_id = $1 and key = $2 and channel = $3;
+
+-- name: templates
+select * from template where brand_id = $1 order by created_at desc, template_id;
+
+-- name: lock_template
+select * from template where template_id = $1 for update;
+
+-- name: add_version
+insert into template_version (version_id, template_id, brand_id, version_number, source, variables, created_by, created_at)
+select $1, $2, $3, coalesce(max(version_number), 0) + 1, $4, $5, $6, $7 from template_version where template_id = $2
+returning *;
+
+-- name: set_current_version
+update template set current_version_id = $2, updated_at = $3 where template_id = $1;
+
+-- name: version
+select * from template_version where version_id = $1;
+
+-- name: versions
+select * from template_version where template_id = $1 order by version_number desc;
+
+-- name: add_token
+insert into token (token_id, name, hash, brand_id, person, scopes, created_at, expires_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8);
+
+-- name: token
+select * from token where hash = $1 and revoked_at is null;
+
+-- name: tokens
+select * from token order by created_at desc;
+
+-- name: revoke_token
+update token set revoked_at = $2 where name = $1 and revoked_at is null returning token_id;
+
+-- name: note
+insert into ledger (bucket, brand_id, at, event, details, actor, request_id) values (0, $1, $2, $3, $4, $5, $6);
