@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
+from comms.actions.accepting import Acceptor
+from comms.actions.brands import put_brand, put_provider
+from comms.actions.house import House
+from comms.actions.setup import BrandSettings, Channel, EmailSender, Senders, Setup, SmsSender
+from comms.actions.templates import NewTemplate, add_version, create
+from comms.domain.caller import Caller
+from comms.domain.schedule import DEFAULT_MAX_LATE
 from comms.embedded_postgres import EmbeddedPostgres
+from comms.privacy.keyring import MasterKey
+from comms.settings import Settings
 from comms.store.database import Database, connect, connect_once
 from comms.store.migrate import migrate
+from comms.testing import FakeClock
 
 KEPT = {"migration", "installation"}
 
@@ -54,3 +66,38 @@ async def _migrate(dsn: str) -> None:
 def source() -> Path:
     """The product's own code, for tests about it."""
     return Path(__file__).parent.parent / "src" / "comms"
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Noon of a day in the future; moved by hand."""
+    return FakeClock()
+
+
+@pytest.fixture
+async def house(database: Database, clock: FakeClock) -> House:
+    """What actions are handed, on the fake clock."""
+    master = MasterKey(base64.b64encode(b"k" * 32).decode())
+    return House(database, Setup(database, master, clock), Acceptor(database, clock), clock, Settings())
+
+
+@pytest.fixture
+async def loop_health(house: House) -> Caller:
+    """A brand with a sandbox a channel, templates and a token's holder."""
+    caller = Caller("tester", "*", frozenset(["admin:comms"]), UUID(int=7))
+    await put_provider(house, caller, "sand", "sandbox", {}, {}, baa=False, limits={}, brands=None)
+    await put_provider(house, caller, "box", "inbox", {}, {}, baa=True, limits={}, brands=None)
+    routes: dict[Channel, list[str]] = {
+        "email": ["sand"],
+        "sms": ["sand"],
+        "push": ["sand"],
+        "in_app": ["box"],
+    }
+    senders = Senders(EmailSender("care@loop.test", "Loop"), SmsSender("+15555550100"))
+    await put_brand(house, caller, "loop", BrandSettings(name="Loop", routes=routes, senders=senders))
+    for channel in routes:
+        new = NewTemplate("loop", "visit", channel, None, "transactional", DEFAULT_MAX_LATE, "prefer_silence")
+        template = await create(house, caller, new)
+        version = {"subject": "Your visit", "body": "Hi {{ name }}"}
+        await add_version(house, caller, UUID(template["id"]), version, draft=False)
+    return caller

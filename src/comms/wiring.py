@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 
+import structlog
+
+from comms.actions import inbox
+from comms.actions.accepting import Acceptor
+from comms.actions.house import House
+from comms.actions.setup import Setup
+from comms.clock import Clock
 from comms.embedded_postgres import EmbeddedPostgres, running_dsn
+from comms.privacy.keyring import MasterKey, MasterKeyWrong, make_key_file
+from comms.providers.catalogue import Tools
 from comms.settings import Settings
-from comms.store.database import connect_once
+from comms.store import setup as rows
+from comms.store.database import connect, connect_once
 from comms.store.migrate import migrate
+from comms.store.statements import sql
 
 
 @contextmanager
@@ -33,3 +46,57 @@ async def bring_up_to_date(dsn: str) -> list[str]:
         return await migrate(connection)
     finally:
         await connection.close()
+
+
+@asynccontextmanager
+async def house(dsn: str, settings: Settings, master: MasterKey, clock: Clock) -> AsyncIterator[House]:
+    """What every action is handed, on open pools; refused where the master key is not the database's."""
+    database = await connect(dsn)
+    try:
+        await _check_master_key(dsn, master)
+        yield House(database, Setup(database, master, clock), Acceptor(database, clock), clock, settings)
+    finally:
+        await database.close()
+
+
+def tools(built: House) -> Tools:
+    """What providers may use of the house."""
+    return Tools(
+        put_in_inbox=partial(inbox.put, built),
+        keep_in_sandbox=partial(inbox.keep, built),
+        report=partial(inbox.report, built),
+        sleep=asyncio.sleep,
+        now=built.clock.now,
+    )
+
+
+def master_key(settings: Settings) -> MasterKey:
+    """The key that was set; beside an embedded database one is made at the first start."""
+    if settings.master_key:
+        return MasterKey(settings.master_key)
+    path = settings.master_key_file
+    if path is None:
+        if settings.database_url:
+            raise MasterKeyWrong(
+                "Set COMMS_MASTER_KEY or COMMS_MASTER_KEY_FILE: openssl rand -base64 32 makes one."
+            )
+        path = settings.data_dir / "master.key"
+        if make_key_file(path):
+            structlog.get_logger().info(
+                "master_key_made", path=str(path), advice="keep a copy: without it nothing opens"
+            )
+    try:
+        return MasterKey(path.read_text())
+    except OSError as error:
+        raise MasterKeyWrong(f"The master key's file can't be read: {error.strerror}.") from None
+
+
+async def _check_master_key(dsn: str, master: MasterKey) -> None:
+    connection = await connect_once(dsn)
+    try:
+        await connection.execute(sql("setup", "keep_proof"), master.proof())
+        row = await rows.one(connection, "proof")
+    finally:
+        await connection.close()
+    if row is not None:
+        master.check(row["proof"])

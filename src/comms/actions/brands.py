@@ -48,9 +48,17 @@ def show_brand(brand_id: str, settings: BrandSettings) -> dict[str, Any]:
 
 
 async def put_provider(
-    house: House, caller: Caller, provider_id: str, kind: str, settings: dict[str, Any], secrets: dict[str, str | None],
-    baa: bool, limits: dict[str, Any], brands: list[str] | None,
-) -> dict[str, Any]:  # fmt: skip
+    house: House,
+    caller: Caller,
+    provider_id: str,
+    kind: str,
+    settings: dict[str, Any],
+    secrets: dict[str, str | None],
+    *,
+    baa: bool,
+    limits: dict[str, Any],
+    brands: list[str] | None,
+) -> dict[str, Any]:
     """Make or change a provider. A secret that is not named stays; null removes it."""
     if caller.brand_id != ANY:
         raise Refused(403, "forbidden", "Providers are written with a token for any brand (*).")

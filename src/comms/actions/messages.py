@@ -274,7 +274,7 @@ async def _check(house: House, caller: Caller, asked: _Asked) -> rows.NewMessage
         raise Refused(
             422,
             "template_not_found",
-            "The brand has no published template with this template_key for this channel.",
+            "The brand has no published template with this template_key and channel.",
         )
     now = house.clock.now()
     time.check_bounds(asked.when, now, template["max_late"], house.settings.schedule_horizon_days)
@@ -344,7 +344,7 @@ def _fingerprint(brand: Brand, request: Request, when: When, recipient: str) -> 
 
 
 async def _known(house: House, asked: _Asked) -> asyncpg.Record | None:
-    """The ledger's entry for this key, in a statement of its own: the winner may be newer than the last one."""
+    """Who holds this key, asked in a statement of its own: the winner may be newer than the last one."""
     brand_id = asked.brand.brand_id
     return await rows.find_dedup(house.database.engine, asked.bucket, brand_id, asked.key_hash)
 

@@ -28,6 +28,7 @@ class Outgoing:
     brand_id: str
     person_id: str
     channel: str
+    provider_id: str
     recipient: str
     content: Rendered
     sender: Sender = field(default_factory=Sender)

@@ -40,20 +40,32 @@ class Kind:
     channels: frozenset[str]
     settings: type[Struct]
     secrets: frozenset[str]
+    idempotent: bool
     build: Callable[[Any, dict[str, str], Tools], Provider]
 
 
 _ALL = frozenset(["email", "sms", "push", "in_app"])
 
 KINDS: dict[str, Kind] = {
-    "inbox": Kind(frozenset(["in_app"]), NoSettings, frozenset(), lambda _s, _k, t: Inbox(t.put_in_inbox)),
+    "inbox": Kind(
+        frozenset(["in_app"]),
+        NoSettings,
+        frozenset(),
+        Inbox.idempotent,
+        lambda _s, _k, t: Inbox(t.put_in_inbox),
+    ),
     "sandbox": Kind(
-        _ALL, NoSettings, frozenset(), lambda _s, _k, t: Sandbox(t.keep_in_sandbox, t.report, t.sleep)
+        _ALL,
+        NoSettings,
+        frozenset(),
+        Sandbox.idempotent,
+        lambda _s, _k, t: Sandbox(t.keep_in_sandbox, t.report, t.sleep),
     ),
     "smtp": Kind(
         frozenset(["email"]),
         SmtpSettings,
         frozenset(["password"]),
+        Smtp.idempotent,
         lambda s, k, t: Smtp(s, k.get("password"), t.now),
     ),
 }

@@ -1,0 +1,209 @@
+"""From claimed to recorded: decide, render, freeze, wait for the instant, hand over, record.
+
+No transaction and no connection is held while a provider thinks: a slow one would otherwise
+use them all up. Between the commit of `freeze` and the record lies the only stretch in which
+a dead worker leaves a doubt; everything fallible happens before it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+import msgspec
+import structlog
+
+from comms.actions.house import House
+from comms.actions.setup import Account
+from comms.dispatch.accounts import Accounts
+from comms.dispatch.instants import Instants
+from comms.dispatch.record import Recorder
+from comms.dispatch.work import Delivery, Work
+from comms.domain.content import Plain, Rendered, Sealed
+from comms.domain.decision import Facts, decide
+from comms.gather import Gather
+from comms.providers.base import Lost, Misconfigured, Outcome, Outgoing, Sender, TryLater
+from comms.store import queue
+
+log = structlog.get_logger()
+
+
+class Pipeline:
+    """Delivers what a worker claimed. One a worker; all state is in the work that passes through."""
+
+    def __init__(
+        self, house: House, owner: UUID, accounts: Accounts, instants: Instants, recorder: Recorder
+    ) -> None:
+        self._house = house
+        self._owner = owner
+        self._accounts = accounts
+        self._instants = instants
+        self._recorder = recorder
+        self._call_seconds = house.settings.lease_seconds / 3
+        self._freezing: Gather[queue.Mark, bool] = Gather(self._freeze_group, largest=100)
+
+    async def run(self, claims: list[asyncpg.Record], lease_ends: float) -> None:
+        """Deliver a batch. Each message ends on its own; one that can't be read harms no other."""
+        await self._house.setup.refresh()
+        frozen = await self._frozen(claims)
+        prepared = [await self._prepare(claim, lease_ends, frozen.get(claim["id"], [])) for claim in claims]
+        await asyncio.gather(*(self._finish(work) for work in prepared if work is not None))
+
+    async def _finish(self, work: Work) -> None:
+        if work.verdict.verdict == "send":
+            await self._hand_over(work)
+        await self._recorder.record(work)
+
+    async def _prepare(
+        self, claim: asyncpg.Record, lease_ends: float, frozen: list[asyncpg.Record]
+    ) -> Work | None:
+        """Open, decide, render. What can't be prepared stays claimed until its lease ends."""
+        try:
+            work = await self._open(claim, lease_ends)
+            if work.verdict.verdict == "send":
+                work.deliveries = await self._deliveries(work, frozen)
+            return work
+        except Exception as error:  # noqa: BLE001 - one message must never stop the others of its batch
+            log.error("not_prepared", message_id=str(claim["id"]), problem=type(error).__name__)
+            return None
+
+    async def _open(self, claim: asyncpg.Record, lease_ends: float) -> Work:
+        setup = self._house.setup
+        brand = await setup.brand(claim["brand_id"])
+        template = await setup.template_by_id(claim["template_id"])
+        if brand is None or template is None:
+            raise LookupError
+        person_id, recipient, _ = msgspec.json.decode(
+            brand.cipher.open(Sealed(claim["address"]), claim["id"], "address")
+        )
+        route = await setup.route(brand, claim["channel"], hipaa=claim["hipaa"])
+        facts = Facts(self._now(claim), claim["deadline"], len(route), claim["hipaa"])
+        return Work(
+            claim=claim,
+            brand=brand,
+            person_id=person_id,
+            recipient=recipient,
+            route=route,
+            category=template["category"],
+            on_unknown=template["on_unknown"],
+            facts=facts,
+            verdict=decide(facts),
+            lease_ends=lease_ends,
+        )
+
+    def _now(self, claim: asyncpg.Record) -> datetime:
+        """The database's clock, as the claim saw it; a message claimed ahead is judged at its instant."""
+        now, due_at = self._house.clock.sql_now() or claim["clock"], claim["due_at"]
+        judged: datetime = max(now, due_at)
+        return judged
+
+    async def _deliveries(self, work: Work, frozen: list[asyncpg.Record]) -> list[Delivery]:
+        """What is handed over: as an earlier attempt froze it, else rendered now."""
+        if frozen:
+            return [_thaw(work, row) for row in frozen if row["outcome"] not in {"accepted", "rejected"}]
+        variables = msgspec.json.decode(
+            work.brand.cipher.open(Sealed(work.claim["variables"]), work.id, "variables")
+        )
+        version = await self._house.setup.version(work.claim["version_id"])
+        content = version.render(variables)
+        return [_freeze(work, 0, work.recipient, content)]
+
+    async def _hand_over(self, work: Work) -> None:
+        """Freeze, wait for the instant, check the fence, call."""
+        marks = [
+            queue.Mark(
+                work.claim["bucket"],
+                work.id,
+                each.n,
+                work.route[0].provider_id,
+                Sealed(each.payload),
+                work.attempt,
+            )
+            for each in work.deliveries
+        ]
+        ours = await asyncio.gather(*(self._freezing.submit(mark) for mark in marks))
+        await self._instants.reach(work.due_at)
+        await asyncio.gather(
+            *(self._call(work, each) for each, still in zip(work.deliveries, ours, strict=True) if still)
+        )
+
+    async def _call(self, work: Work, delivery: Delivery) -> None:
+        """Along the route until one provider is not misconfigured."""
+        for account in work.route:
+            if self._house.clock.monotonic() + self._call_seconds > work.lease_ends:
+                return  # a pause ate the lease: another worker may act, so this one must not
+            delivery.account = account
+            delivery.outcome = await self._ask(work, delivery, account)
+            if not isinstance(delivery.outcome, Misconfigured):
+                return
+            log.error(
+                "provider_misconfigured", provider_id=account.provider_id, reason=delivery.outcome.reason
+            )
+
+    async def _ask(self, work: Work, delivery: Delivery, account: Account) -> Outcome:
+        provider = self._accounts.provider(account)
+        try:
+            async with asyncio.timeout(self._call_seconds):
+                outcome = await provider.send(_outgoing(work, delivery, account))
+        except TimeoutError:
+            outcome = Lost("timeout")
+        except Exception as error:  # noqa: BLE001 - an adapter's fault: whether it was taken, nobody knows
+            log.error("provider_fault", provider_id=account.provider_id, problem=type(error).__name__)
+            outcome = Lost("adapter_fault")
+        if isinstance(outcome, Lost) and provider.idempotent:
+            return TryLater(outcome.reason)  # asked again with the same key: never a second message
+        return outcome
+
+    async def _frozen(self, claims: list[asyncpg.Record]) -> dict[UUID, list[asyncpg.Record]]:
+        again = [(claim["bucket"], claim["id"]) for claim in claims if claim["attempt"] > 1]
+        found: dict[UUID, list[asyncpg.Record]] = {}
+        if again:
+            for row in await queue.frozen(self._house.database.engine, again):
+                found.setdefault(row["message_id"], []).append(row)
+        return found
+
+    async def _freeze_group(self, marks: list[queue.Mark]) -> list[bool | Exception]:
+        ours = await queue.freeze(
+            self._house.database.engine, self._owner, self._house.clock.sql_now(), marks
+        )
+        return [(mark.message_id, mark.n) in ours for mark in marks]
+
+
+def _freeze(work: Work, n: int, recipient: str, content: Rendered) -> Delivery:
+    plain = Plain(msgspec.json.encode({"recipient": recipient, "content": content}))
+    return Delivery(n, recipient, content, work.brand.cipher.seal(plain, work.id, f"payload/{n}"))
+
+
+def _thaw(work: Work, row: asyncpg.Record) -> Delivery:
+    plain = work.brand.cipher.open(Sealed(row["payload"]), work.id, f"payload/{row['n']}")
+    kept = msgspec.json.decode(plain)
+    return Delivery(row["n"], kept["recipient"], msgspec.convert(kept["content"], Rendered), row["payload"])
+
+
+def _outgoing(work: Work, delivery: Delivery, account: Account) -> Outgoing:
+    return Outgoing(
+        message_id=work.id,
+        key=f"{work.id}-{delivery.n}",
+        brand_id=work.brand.brand_id,
+        person_id=work.person_id,
+        channel=work.claim["channel"],
+        provider_id=account.provider_id,
+        recipient=delivery.recipient,
+        content=delivery.content,
+        sender=_sender(work),
+        category=work.category,
+        hipaa=work.claim["hipaa"],
+        attempt=work.attempt,
+        lifetime=(work.facts.deadline - work.facts.now).total_seconds(),
+    )
+
+
+def _sender(work: Work) -> Sender:
+    senders = work.brand.settings.senders
+    if work.claim["channel"] == "email" and senders.email:
+        return Sender(senders.email.address, senders.email.name, senders.email.reply_to)
+    if work.claim["channel"] == "sms" and senders.sms:
+        return Sender(number=senders.sms.number)
+    return Sender()

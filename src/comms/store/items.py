@@ -1,0 +1,76 @@
+"""Inbox items and the sandbox's outbox as rows."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from comms.domain.content import Sealed
+from comms.store.database import Connection, Pool
+from comms.store.statements import sql
+
+
+async def put_in_inbox(
+    engine: Pool,
+    bucket: int,
+    item_id: UUID,
+    brand_id: str,
+    person_hash: bytes,
+    category: str,
+    content: Sealed,
+    now: datetime,
+) -> None:
+    """Write an item; a second time changes nothing."""
+    values = (bucket, item_id, brand_id, person_hash, category, content, now)
+    await engine.execute(sql("items", "put_in_inbox"), *values)
+
+
+async def inbox(
+    connection: Connection, brand_id: str, person_hash: bytes, limit: int
+) -> list[asyncpg.Record]:
+    """The person's items, newest first."""
+    return await connection.fetch(sql("items", "inbox"), brand_id, person_hash, limit)
+
+
+async def bulk_read(
+    connection: Connection, brand_id: str, person_hash: bytes, items: list[UUID], now: datetime
+) -> list[UUID]:
+    """Mark items as read; those that were not."""
+    rows = await connection.fetch(sql("items", "bulk_read"), brand_id, person_hash, items, now)
+    return [row["id"] for row in rows]
+
+
+async def keep_in_sandbox(
+    engine: Pool,
+    bucket: int,
+    brand_id: str,
+    message_id: UUID,
+    provider_id: str,
+    channel: str,
+    content: Sealed,
+    now: datetime,
+) -> None:
+    """Remember what the sandbox was handed."""
+    values = (bucket, brand_id, message_id, provider_id, channel, content, now)
+    await engine.execute(sql("items", "keep_in_sandbox"), *values)
+
+
+async def sandbox(connection: Connection, brand_id: str, limit: int) -> list[asyncpg.Record]:
+    """What the sandbox was handed, newest first."""
+    return await connection.fetch(sql("items", "sandbox"), brand_id, limit)
+
+
+async def report(
+    connection: Connection | Pool,
+    bucket: int,
+    message_id: UUID,
+    brand_id: str,
+    now: datetime,
+    event: str,
+    details: dict[str, Any] | None,
+) -> None:
+    """An event on a message's timeline that changes no status: delivered, bounced, read."""
+    await connection.execute(sql("items", "report"), bucket, message_id, brand_id, now, event, details)

@@ -1,0 +1,24 @@
+-- What stays with us: inbox items, and what the sandbox was handed.
+
+-- name: put_in_inbox
+insert into inbox_item (bucket, id, brand_id, person_hash, category, content, created_at)
+values ($1, $2, $3, $4, $5, $6, $7)
+on conflict do nothing;
+
+-- name: inbox
+select * from inbox_item where brand_id = $1 and person_hash = $2 order by id desc limit $3;
+
+-- name: bulk_read
+update inbox_item set read_at = coalesce(read_at, $4)
+ where brand_id = $1 and person_hash = $2 and id = any($3::uuid[]) and read_at is null
+returning id;
+
+-- name: keep_in_sandbox
+insert into sandbox_item (bucket, brand_id, message_id, provider_id, channel, content, received_at)
+values ($1, $2, $3, $4, $5, $6, $7);
+
+-- name: sandbox
+select * from sandbox_item where brand_id = $1 order by n desc limit $2;
+
+-- name: report
+insert into ledger (bucket, message_id, brand_id, at, event, details) values ($1, $2, $3, $4, $5, $6);
