@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 EXPORT := $(UV) export --quiet --no-emit-project --no-header --no-annotate --format requirements.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev test format lock clean
+.PHONY: help setup setup-dev demo test format lock clean
 MAKEFLAGS += --no-print-directory
 
 help: ## show this list
@@ -15,6 +15,9 @@ help: ## show this list
 setup: .venv/.ready ## install comms into .venv
 
 setup-dev: .venv/.ready-dev ## install comms and the tools that check it
+
+demo: setup ## send a message a channel, then keep serving (ONCE=1: stop after the messages)
+	@$(BIN)/comms demo $(if $(ONCE),--once)
 
 test: setup-dev ## check style, types and layers, then run the tests
 	@$(BIN)/ruff check --quiet

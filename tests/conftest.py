@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import logging
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import UUID
 
 import pytest
+import structlog
 
 from comms.actions.accepting import Acceptor
 from comms.actions.brands import put_brand, put_provider
@@ -23,6 +25,8 @@ from comms.settings import Settings
 from comms.store.database import Database, connect, connect_once
 from comms.store.migrate import migrate
 from comms.testing import FakeClock
+
+structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
 
 KEPT = {"migration", "installation"}
 

@@ -80,6 +80,7 @@ def master_key(settings: Settings) -> MasterKey:
             raise MasterKeyWrong(
                 "Set COMMS_MASTER_KEY or COMMS_MASTER_KEY_FILE: openssl rand -base64 32 makes one."
             )
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = settings.data_dir / "master.key"
         if make_key_file(path):
             structlog.get_logger().info(

@@ -93,3 +93,18 @@ async def _open_person(house: House, row: asyncpg.Record) -> str:
     if brand is None:
         raise Refused(401, "invalid_token", "The token's brand is not there any more.")
     return brand.cipher.open(Sealed(row["person"]), row["token_id"], "person").decode()
+
+
+async def listed(house: House) -> list[tuple[str, str, str, str]]:
+    """Name, brand, scopes and state of every token, newest first."""
+    now = house.clock.now()
+    return [
+        (row["name"], row["brand_id"], ",".join(row["scopes"]), _state(row, now))
+        for row in await rows.many(house.database.owner, "tokens")
+    ]
+
+
+def _state(row: asyncpg.Record, now: datetime) -> str:
+    if row["revoked_at"]:
+        return "revoked"
+    return "expired" if _is_over(row["expires_at"], now) else "live"

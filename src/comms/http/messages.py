@@ -1,0 +1,167 @@
+"""Messages: scheduled, sent, shown, changed, cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+from comms.actions import messages as actions
+from comms.domain import schedule as time
+from comms.domain.errors import invalid
+from comms.domain.lifecycle import Status
+from comms.http.routing import Answer, Call
+from comms.http.shapes import Patch, Schedule, ScheduledQuery, Send
+from comms.store.messages import Filter
+
+_PATIENCE, _MOST_PATIENCE = 10.0, 30.0
+_LOOKS = (0.005, 0.01, 0.02, 0.04)
+_OPEN = {Status.SCHEDULED, Status.SENDING}
+
+
+async def schedule_message(call: Call) -> Answer:
+    """Accept a message for its time."""
+    body: Schedule = call.body
+    accepted = await actions.schedule(call.house, call.caller, _request(body, body.scheduled_at))
+    headers = {"Idempotent-Replayed": "true"} if accepted.replayed else {}
+    return Answer(accepted.message, 201, headers)
+
+
+async def send_message(call: Call) -> Answer:
+    """Accept a message for now, and wait for what becomes of it."""
+    patience = _patience(call.request.headers.get("Prefer", ""))
+    accepted = await actions.schedule(call.house, call.caller, _request(call.body, None))
+    return Answer(await _outcome(call, UUID(accepted.message["id"]), patience))
+
+
+async def list_scheduled(call: Call) -> Answer:
+    """The brand's messages, newest first."""
+    wanted: ScheduledQuery = call.query
+    call.caller.act_for(wanted.brand_id)
+    if wanted.dedup_key is not None:
+        return Answer({"data": await _by_key(call, wanted)})
+    person = (await actions.digests(call.house, wanted.brand_id, person_id=wanted.person_id))["person_id"]
+    narrowed = Filter(
+        wanted.brand_id, wanted.status, person, None, wanted.channel, wanted.template_key,
+        time.read(wanted.since).instant if wanted.since else None,
+        time.read(wanted.until).instant if wanted.until else None,
+        _cursor(wanted.cursor), "schedule",
+    )  # fmt: skip
+    return Answer(
+        _page("data", await actions.find(call.house, call.caller, narrowed, wanted.limit), wanted.limit)
+    )
+
+
+async def get_scheduled(call: Call) -> Answer:
+    """One message."""
+    return Answer(await actions.get_scheduled(call.house, call.caller, call.path_id("message")))
+
+
+async def get_message(call: Call) -> Answer:
+    """One message, as `send` answers it."""
+    return Answer(await _result(call, call.path_id("message")))
+
+
+async def list_recent(call: Call) -> Answer:
+    """The brand's messages of either kind, newest first."""
+    narrowed = Filter(call.query.brand_id, before=_cursor(call.query.cursor))
+    found = await actions.find(call.house, call.caller, narrowed, call.query.limit)
+    page = _page("messages", found, call.query.limit)
+    page["messages"] = [
+        {"message_id": each["id"], **{n: each[n] for n in ("channel", "recipient", "status", "sent_at")}}
+        for each in found
+    ]
+    return Answer(page)
+
+
+async def cancel_message(call: Call) -> Answer:
+    """No provider has taken it, and none will."""
+    return Answer(await actions.cancel(call.house, call.caller, call.path_id("message")))
+
+
+async def change_message(call: Call) -> Answer:
+    """Another time, other variables, or the template's current version."""
+    patch: Patch = call.body
+    if patch == Patch():
+        raise invalid("Name what to change: scheduled_at, variables or template_version.")
+    change = actions.Change(patch.scheduled_at, patch.variables, patch.template_version == "current")
+    return Answer(await actions.change(call.house, call.caller, call.path_id("message"), change))
+
+
+async def settle_message(call: Call) -> Answer:
+    """End a message whose provider's answer was lost."""
+    return Answer(await actions.settle(call.house, call.caller, call.path_id("message"), call.body.outcome))
+
+
+async def get_timeline(call: Call) -> Answer:
+    """What happened to it."""
+    return Answer({"data": await actions.timeline(call.house, call.caller, call.path_id("message"))})
+
+
+async def explain_message(call: Call) -> Answer:
+    """Why it was sent, or not."""
+    return Answer(await actions.explain(call.house, call.caller, call.path_id("message")))
+
+
+def _request(body: Send, scheduled_at: str | None) -> actions.Request:
+    return actions.Request(
+        channel=body.channel,
+        template_key=body.template_key,
+        recipient=body.recipient,
+        brand_id=body.brand_id,
+        person_id=body.person_id,
+        dedup_key=body.dedup_key,
+        scheduled_at=scheduled_at,
+        variables=body.variables,
+        hipaa=body.hipaa,
+    )
+
+
+async def _by_key(call: Call, wanted: ScheduledQuery) -> list[dict[str, Any]]:
+    found = await actions.find_by_key(call.house, call.caller, wanted.brand_id, wanted.dedup_key or "")
+    return [await actions.get_scheduled(call.house, call.caller, found)] if found else []
+
+
+async def _outcome(call: Call, message_id: UUID, patience: float) -> dict[str, Any]:
+    """What is known once the message is settled, or when patience ends."""
+    looks = iter(_LOOKS)
+    ends = asyncio.get_running_loop().time() + patience
+    while True:
+        shown = await _result(call, message_id)
+        left = ends - asyncio.get_running_loop().time()
+        if shown["status"] not in _OPEN or left <= 0:
+            return shown
+        await asyncio.sleep(min(next(looks, 0.1), left))
+
+
+async def _result(call: Call, message_id: UUID) -> dict[str, Any]:
+    row, address = await actions.get(call.house, call.caller, message_id)
+    return {
+        "message_id": str(row["id"]),
+        "dedup_key": address["dedup_key"],
+        "channel": row["channel"],
+        "status": row["status"],
+        "provider": row["provider_id"],
+    }
+
+
+def _patience(prefer: str) -> float:
+    """Seconds from `Prefer: wait=N` (RFC 7240, section 4.3), at most thirty."""
+    name, _, value = prefer.strip().partition("=")
+    if name.strip().lower() != "wait" or not value.strip().isdecimal() or not value.isascii():
+        return _PATIENCE
+    return min(float(value), _MOST_PATIENCE)
+
+
+def _cursor(text: str | None) -> UUID | None:
+    if text is None:
+        return None
+    try:
+        return UUID(text)
+    except ValueError:
+        raise invalid("cursor is not one that a list has given; leave it out to begin anew.") from None
+
+
+def _page(member: str, found: list[dict[str, Any]], limit: int) -> dict[str, Any]:
+    more = {"next_cursor": found[-1]["id"]} if len(found) == limit else {}
+    return {member: found, **more}

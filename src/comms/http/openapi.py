@@ -1,0 +1,135 @@
+"""The OpenAPI 3.1 document, made from the routes themselves."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, get_args
+
+import msgspec
+from msgspec import Struct
+
+from comms import __version__
+from comms.http.routing import Route
+from comms.http.shapes import Channel
+
+_REF = "#/components/schemas/{name}"
+_ALWAYS = {401: ("unauthenticated", "invalid_token"), 403: ("insufficient_scope", "forbidden")}
+_REASONS = {
+    200: "Done",
+    201: "Made",
+    401: "No token, or not a valid one",
+    403: "The token may not",
+    404: "Not there",
+    409: "Not in this state",
+    413: "Too large",
+    422: "Understood and refused",
+    503: "Not now",
+}
+Document = dict[str, Any]
+
+
+def document(routes: Sequence[Route]) -> Document:
+    """The whole document."""
+    shapes = sorted({shape for route in routes for shape in _shapes(route)}, key=lambda shape: shape.__name__)
+    _, components = msgspec.json.schema_components(shapes, ref_template=_REF)
+    paths: dict[str, Document] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "comms",
+            "version": __version__,
+            "description": "Send this template to this person at this time, and never twice.",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": {name: _tidy(schema) for name, schema in components.items()},
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _operation(route: Route) -> Document:
+    errors: dict[int, Sequence[str]] = dict(_ALWAYS) if route.scope else {}
+    if route.body:
+        errors[413] = ("payload_too_large",)
+    errors = {**errors, **route.errors, 503: ("temporarily_unavailable",)}
+    operation: Document = {
+        "operationId": route.name,
+        "summary": route.summary,
+        "tags": [route.tag],
+        "responses": {
+            **{str(status): _success(status, shape) for status, shape in route.answers.items()},
+            **{str(status): _error(status, codes) for status, codes in sorted(errors.items())},
+        },
+    }
+    if route.scope:
+        operation["security"] = [{"token": []}]
+        operation["x-required-scope"] = route.scope
+    if parameters := [*_path_parameters(route), *_query_parameters(route)]:
+        operation["parameters"] = parameters
+    if route.body:
+        content = {"application/json": {"schema": _reference(route.body)}}
+        operation["requestBody"] = {"required": True, "content": content}
+    return operation
+
+
+def _success(status: int, shape: type[Struct] | None) -> Document:
+    schema = _reference(shape) if shape else {"type": "object"}
+    return {"description": _REASONS[status], "content": {"application/json": {"schema": schema}}}
+
+
+def _error(status: int, codes: Sequence[str]) -> Document:
+    schema = {
+        "type": "object",
+        "properties": {"error": {"type": "string", "enum": list(codes)}, "message": {"type": "string"}},
+        "required": ["error", "message"],
+        "additionalProperties": False,
+    }
+    return {"description": _REASONS[status], "content": {"application/json": {"schema": schema}}}
+
+
+def _path_parameters(route: Route) -> Iterator[Document]:
+    for name in re.findall(r"{(\w+)}", route.path):
+        limits = {"format": "uuid"} if name == "id" else {"minLength": 1, "maxLength": 255}
+        schema = {"type": "string", **limits}
+        yield {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _query_parameters(route: Route) -> Iterator[Document]:
+    if not route.query:
+        return
+    _, components = msgspec.json.schema_components([route.query], ref_template=_REF)
+    schema = _tidy(components[route.query.__name__])
+    for name, member in schema["properties"].items():
+        yield {"name": name, "in": "query", "required": name in schema.get("required", []), "schema": member}
+
+
+def _reference(shape: type[Struct]) -> Document:
+    return {"$ref": _REF.format(name=shape.__name__)}
+
+
+def _shapes(route: Route) -> Iterator[type[Struct]]:
+    yield from (shape for shape in (route.body, *route.answers.values()) if shape)
+
+
+def _tidy(schema: Any) -> Any:
+    """As the published reference writes it: `type: [string, null]`, and a type beside an enum."""
+    if isinstance(schema, list):
+        return [_tidy(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {name: _tidy(value) for name, value in schema.items() if name != "title"}
+    if "enum" in made:
+        order = get_args(Channel)  # the library sorts; the published reference does not
+        made["enum"] = [each for each in order if each in made["enum"]] or made["enum"]
+        made["type"] = "string"
+    options = made.get("anyOf", [])
+    if len(options) == 2 and {"type": "null"} in options:
+        other = next(option for option in options if option != {"type": "null"})
+        if isinstance(other.get("type"), str) and "enum" not in other:
+            del made["anyOf"]
+            made |= {**other, "type": [other["type"], "null"]}
+    return made

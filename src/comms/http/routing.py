@@ -1,0 +1,167 @@
+"""A route as data, and the one way from a request to an answer.
+
+Authenticate, check the scope, decode, call one action, encode. What is refused anywhere on
+the way is answered as `{error, message}`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import msgspec
+import structlog
+from msgspec import Struct
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from comms.actions import tokens
+from comms.actions.house import House
+from comms.domain.caller import Caller
+from comms.domain.errors import Refused, Unavailable
+from comms.http import parsing
+
+log = structlog.get_logger()
+
+_AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+_LONGEST_NAME = 255
+_NOBODY = Caller("nobody", "", frozenset(), UUID(int=0))
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Status, body and headers of a success."""
+
+    body: Any
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, decoded and authenticated."""
+
+    house: House
+    caller: Caller
+    request: Request
+    body: Any = None
+    query: Any = None
+
+    def path_id(self, what: str) -> UUID:
+        """The id in the address; 404 where it is no UUID."""
+        return parsing.path_id(self.request.path_params["id"], what)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One operation. `scope` None: anybody may call. `person`: a person's own token may, too."""
+
+    method: str
+    path: str
+    scope: str | None
+    handler: Callable[[Call], Awaitable[Answer]]
+    summary: str
+    answers: Mapping[int, type[Struct] | None]
+    errors: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    body: type[Struct] | None = None
+    query: type[Struct] | None = None
+    tag: str = "messages"
+    person: bool = False
+
+    @property
+    def name(self) -> str:
+        """The handler's name: unique, and the operation's id."""
+        return self.handler.__name__
+
+
+def endpoint(route: Route, house: House) -> Callable[[Request], Awaitable[Response]]:
+    """The route as Starlette calls it."""
+
+    async def answer(request: Request) -> Response:
+        started, request_id = time.perf_counter(), uuid4()
+        try:
+            response = await _answer(route, house, request, request_id)
+        except Refused as refused:
+            response = refusal(refused)
+        except _AWAY as error:
+            log.warning("database_away", route=route.path, problem=type(error).__name__)
+            response = refusal(Unavailable())
+        except ClientDisconnect:
+            response = Response(status_code=499)
+        except Exception as error:  # noqa: BLE001 - a fault of ours: its text may hold values, so only its name is kept
+            log.error(
+                "request_failed", route=route.path, problem=type(error).__name__, request_id=str(request_id)
+            )
+            response = refusal(
+                Refused(500, "internal_error", "Something went wrong here; it has been logged.")
+            )
+        response.headers["X-Request-Id"] = str(request_id)
+        response.headers["Cache-Control"] = "no-store"
+        milliseconds = round((time.perf_counter() - started) * 1000, 1)
+        log.debug(
+            "answered", route=route.path, method=route.method, status=response.status_code, ms=milliseconds
+        )
+        return response
+
+    return answer
+
+
+def refusal(refused: Refused) -> Response:
+    """`{error, message}`."""
+    body = msgspec.json.encode({"error": refused.code, "message": refused.message})
+    return Response(body, refused.status, refused.headers, "application/json")
+
+
+async def _answer(route: Route, house: House, request: Request, request_id: UUID) -> Response:
+    if any("\0" in str(value) or len(str(value)) > _LONGEST_NAME for value in request.path_params.values()):
+        raise Refused(404, "not_found", "There is nothing at this address.")
+    caller = await _authenticate(route, house, request, request_id) if route.scope else _NOBODY
+    query = parsing.query(request.query_params.multi_items(), route.query) if route.query else None
+    body = parsing.decode(await _read(request), route.body) if route.body else None
+    made = await route.handler(Call(house, caller, request, body, query))
+    return Response(msgspec.json.encode(made.body), made.status, made.headers, "application/json")
+
+
+async def _authenticate(route: Route, house: House, request: Request, request_id: UUID) -> Caller:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise Refused(
+            401,
+            "unauthenticated",
+            "Send a token: Authorization: Bearer <token>.",
+            {"WWW-Authenticate": "Bearer"},
+        )
+    caller = await tokens.authenticate(house, token.strip(), request_id)
+    scope = route.scope or ""
+    if not (caller.person_id is not None and route.person) and not caller.allows(scope):
+        challenge = {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scope}"'}
+        raise Refused(
+            403, "insufficient_scope", f"This call needs a token with the scope {scope}.", challenge
+        )
+    return caller
+
+
+async def _read(request: Request) -> bytes:
+    """The body, as long as it is not too large: what is beyond is never kept."""
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > parsing.LARGEST_BODY:
+            raise Refused(
+                413, "payload_too_large", f"The body may have {parsing.LARGEST_BODY // 1024} KiB at most."
+            )
+        chunks.append(chunk)
+    return b"".join(chunks)

@@ -1,0 +1,90 @@
+"""Brands, providers, templates: set up over HTTP."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import msgspec
+
+from comms.actions import brands, templates
+from comms.actions.setup import BrandSettings
+from comms.domain.errors import not_found
+from comms.http.routing import Answer, Call
+from comms.http.shapes import CreateTemplate, CreateVersion, PutProvider, Render
+
+
+async def put_brand(call: Call) -> Answer:
+    """Make or change a brand."""
+    settings: BrandSettings = call.body
+    return Answer(
+        await brands.put_brand(call.house, call.caller, call.request.path_params["brand_id"], settings)
+    )
+
+
+async def get_brand(call: Call) -> Answer:
+    """The brand as it is set up."""
+    return Answer(await brands.get_brand(call.house, call.caller, call.request.path_params["brand_id"]))
+
+
+async def put_provider(call: Call) -> Answer:
+    """Make or change a provider."""
+    body: PutProvider = call.body
+    return Answer(
+        await brands.put_provider(
+            call.house,
+            call.caller,
+            call.request.path_params["provider_id"],
+            body.kind,
+            body.settings,
+            body.secrets,
+            baa=body.baa,
+            limits=body.limits,
+            brands=body.brands,
+        )
+    )
+
+
+async def get_provider(call: Call) -> Answer:
+    """The provider without its secrets."""
+    return Answer(await brands.get_provider(call.house, call.caller, call.request.path_params["provider_id"]))
+
+
+async def create_template(call: Call) -> Answer:
+    """A template, before it has a version."""
+    body: CreateTemplate = call.body
+    new = msgspec.convert(msgspec.structs.asdict(body), templates.NewTemplate)
+    return Answer(await templates.create(call.house, call.caller, new), 201)
+
+
+async def list_templates(call: Call) -> Answer:
+    """The brand's templates."""
+    return Answer({"items": await templates.listed(call.house, call.caller, call.query.brand_id)})
+
+
+async def create_version(call: Call) -> Answer:
+    """Prove a version and publish it."""
+    body: CreateVersion = call.body
+    given = {name: value for name, value in msgspec.structs.asdict(body).items() if name != "draft"}
+    made = await templates.add_version(
+        call.house, call.caller, call.path_id("template"), given, draft=body.draft
+    )
+    return Answer(made, 201)
+
+
+async def list_versions(call: Call) -> Answer:
+    """The template's versions."""
+    return Answer({"items": await templates.versions(call.house, call.caller, call.path_id("template"))})
+
+
+async def render_template(call: Call) -> Answer:
+    """A preview."""
+    body: Render = call.body
+    try:
+        version_id = UUID(body.version_id) if body.version_id else None
+    except ValueError:
+        raise not_found("version") from None
+    return Answer(
+        await templates.render(
+            call.house, call.caller, call.path_id("template"), version_id, body.payload, strict=body.strict
+        )
+    )

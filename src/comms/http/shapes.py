@@ -1,0 +1,321 @@
+"""What goes in and what comes out: the shapes of bodies and queries."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+Channel = Literal["email", "sms", "push", "in_app"]
+Name = Annotated[str, Meta(min_length=1, max_length=255)]
+Key = Annotated[str, Meta(min_length=1, max_length=1024)]
+Recipient = Annotated[str, Meta(min_length=1, max_length=4096)]
+Instant = Annotated[str, Meta(min_length=1, max_length=255, extra_json_schema={"format": "date-time"})]
+Count = Annotated[int, Meta(ge=1, le=1000)]
+Identifier = Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
+
+
+class Options(Struct, frozen=True, forbid_unknown_fields=True):
+    """What we add to a request travels here; nothing so far."""
+
+
+class Send(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Send this template to this person, now."""
+
+    channel: Channel
+    template_key: Name
+    recipient: Recipient
+    brand_id: Name
+    person_id: Name
+    variables: dict[str, Any] = {}
+    dedup_key: Key
+    hipaa: bool = False
+    options: Options = Options()
+
+
+class Schedule(Send, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Send this template to this person at this time."""
+
+    scheduled_at: Instant
+
+
+class ScheduledMessage(Struct, frozen=True):
+    """A message as it stands."""
+
+    id: str
+    brand_id: str
+    person_id: str
+    channel: str
+    template_key: str
+    recipient: str
+    dedup_key: str
+    scheduled_at: str
+    status: str
+    sent_at: str | None
+    cancelled_at: str | None
+    failure_reason: str | None
+    created_at: str
+
+
+class ScheduledList(Struct, frozen=True):
+    """Newest first."""
+
+    data: list[ScheduledMessage]
+    next_cursor: str | UnsetType | None = UNSET
+
+
+class SendResult(Struct, frozen=True):
+    """What is known of a message that was sent."""
+
+    message_id: str
+    dedup_key: str
+    channel: str
+    status: str
+    provider: str | None
+
+
+class RecentMessage(Struct, frozen=True):
+    """One line of the recent list."""
+
+    message_id: str
+    channel: str
+    recipient: str
+    status: str
+    sent_at: str | None
+
+
+class RecentList(Struct, frozen=True):
+    """Newest first."""
+
+    messages: list[RecentMessage]
+    next_cursor: str | UnsetType | None = UNSET
+
+
+class ScheduledQuery(
+    Struct, frozen=True, forbid_unknown_fields=True, rename={"since": "from", "until": "to"}
+):
+    """What a list is narrowed to; `from` is included, `to` is not."""
+
+    brand_id: Name
+    status: Name | None = None
+    person_id: Name | None = None
+    channel: Channel | None = None
+    template_key: Name | None = None
+    dedup_key: Key | None = None
+    since: Instant | None = None
+    until: Instant | None = None
+    limit: Count = 50
+    cursor: Identifier | None = None
+
+
+class BrandQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """The brand, and how many."""
+
+    brand_id: Name
+    limit: Count = 50
+    cursor: Identifier | None = None
+
+
+class BrandOnly(Struct, frozen=True, forbid_unknown_fields=True):
+    """The brand that is meant."""
+
+    brand_id: Name
+
+
+class Patch(Struct, frozen=True, forbid_unknown_fields=True):
+    """What may change of a message that waits."""
+
+    scheduled_at: Instant | None = None
+    variables: dict[str, Any] | None = None
+    template_version: Literal["current"] | None = None
+
+
+class Settle(Struct, frozen=True, forbid_unknown_fields=True):
+    """How an unknown message ended."""
+
+    outcome: Literal["sent", "failed", "retry"]
+
+
+class TimelineEntry(Struct, frozen=True, omit_defaults=True):
+    """One thing that happened."""
+
+    at: str
+    event: str
+    details: dict[str, Any] | UnsetType = UNSET
+
+
+class Timeline(Struct, frozen=True):
+    """What happened, in order."""
+
+    data: list[TimelineEntry]
+
+
+class Explanation(Struct, frozen=True):
+    """The last decision with its facts."""
+
+    decided_at: str
+    verdict: str
+    rule: str
+    reason: str
+    facts: list[dict[str, Any]]
+
+
+class PutProvider(Struct, frozen=True, forbid_unknown_fields=True):
+    """How a provider is set up."""
+
+    kind: Name
+    settings: dict[str, Any] = {}
+    secrets: dict[str, str | None] = {}
+    baa: bool = False
+    limits: dict[str, Any] = {}
+    brands: list[Name] | None = None
+
+
+class Provider(Struct, frozen=True):
+    """A provider without its secrets: only their names are shown."""
+
+    provider_id: str
+    kind: str
+    settings: dict[str, Any]
+    secrets: dict[str, str]
+    baa: bool
+    limits: dict[str, Any]
+    brands: list[str] | None
+
+
+class CreateTemplate(Struct, frozen=True, forbid_unknown_fields=True):
+    """A template, before it has a version; `max_late` in seconds."""
+
+    brand_id: Name
+    key: Name
+    channel: Channel
+    description: str | None = None
+    category: Name = "transactional"
+    max_late: Annotated[int, Meta(ge=1, le=31_536_000)] = 14_400
+    on_unknown: Literal["prefer_silence", "prefer_duplicate"] = "prefer_silence"
+
+
+class Template(Struct, frozen=True):
+    """A template."""
+
+    id: str
+    brand_id: str
+    key: str
+    description: str | None
+    channel: str
+    current_version_id: str | None
+    created_by: str
+    created_at: str
+    updated_at: str
+    details: dict[str, Any]
+
+
+class TemplateList(Struct, frozen=True):
+    """Newest first."""
+
+    items: list[Template]
+
+
+class CreateVersion(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a version says; `body` is Liquid: for e-mail HTML or MJML, text elsewhere."""
+
+    body: Annotated[str, Meta(min_length=1)]
+    subject: str | None = None
+    text: str | None = None
+    action_url: str | None = None
+    classes: dict[str, Literal["public", "pii", "phi"]] = {}
+    draft: bool = False
+
+
+class Version(Struct, frozen=True):
+    """A published version never changes."""
+
+    id: str
+    template_id: str
+    brand_id: str
+    version_number: int
+    subject: str | None
+    body: str
+    variables: list[str]
+    created_by: str
+    created_at: str
+
+
+class VersionList(Struct, frozen=True):
+    """Newest first."""
+
+    items: list[Version]
+
+
+class Render(Struct, frozen=True, forbid_unknown_fields=True):
+    """A preview of a version, the current one unless another is named."""
+
+    payload: dict[str, Any]
+    strict: bool = False
+    version_id: Identifier | None = None
+
+
+class RenderedPreview(Struct, frozen=True):
+    """What it would say; missing variables are shown by their names."""
+
+    subject: str | None
+    body: str
+    missing_variables: list[str]
+    details: dict[str, Any] | UnsetType = UNSET
+
+
+class InboxItem(Struct, frozen=True):
+    """One item of a person's inbox."""
+
+    id: str
+    brand_id: str
+    person_id: str
+    channel: str
+    category: str
+    title: str
+    body: str | None
+    action_url: str | None
+    read_at: str | None
+    created_at: str
+
+
+class InboxList(Struct, frozen=True):
+    """Newest first."""
+
+    data: list[InboxItem]
+
+
+class BulkRead(Struct, frozen=True, forbid_unknown_fields=True):
+    """The items that were read."""
+
+    ids: Annotated[list[Identifier], Meta(min_length=1, max_length=100)]
+
+
+class Updated(Struct, frozen=True):
+    """How many changed."""
+
+    updated: int
+
+
+class Kept(Struct, frozen=True):
+    """What the sandbox was handed."""
+
+    message_id: str
+    channel: str
+    provider_id: str
+    recipient: str
+    subject: str | None
+    body: str
+    received_at: str
+
+
+class Outbox(Struct, frozen=True):
+    """Newest first."""
+
+    data: list[Kept]
+
+
+class Health(Struct, frozen=True):
+    """Well, or not."""
+
+    status: str
