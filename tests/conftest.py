@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 import structlog
 
-from comms.actions.accepting import Acceptor
+from comms.actions.acceptor import Acceptor
 from comms.actions.brands import put_brand, put_provider
 from comms.actions.house import House
 from comms.actions.setup import BrandSettings, Channel, EmailSender, Senders, Setup, SmsSender

@@ -10,7 +10,7 @@ from functools import partial
 import structlog
 
 from comms.actions import inbox
-from comms.actions.accepting import Acceptor
+from comms.actions.acceptor import Acceptor
 from comms.actions.house import House
 from comms.actions.setup import Setup
 from comms.clock import Clock

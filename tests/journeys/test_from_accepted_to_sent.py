@@ -11,9 +11,9 @@ from uuid import UUID
 import pytest
 
 from comms import wiring
-from comms.actions import inbox, messages
+from comms.actions import acceptance, inbox, messages
+from comms.actions.acceptance import Request
 from comms.actions.house import House
-from comms.actions.messages import Request
 from comms.dispatch.sweep import sweep
 from comms.dispatch.worker import Worker
 from comms.domain.caller import Caller
@@ -58,7 +58,7 @@ async def status(house: House, caller: Caller, message_id: str) -> str:
 async def test_a_message_goes_out_at_its_time_and_once(
     house: House, loop_health: Caller, clock: FakeClock, worker: Worker, channel: str
 ) -> None:
-    accepted = await messages.schedule(house, loop_health, ask(clock, channel))
+    accepted = await acceptance.schedule(house, loop_health, ask(clock, channel))
     assert accepted.message["status"] == "scheduled"
     clock.advance(299.999)
     assert await worker.once() == 0
@@ -79,7 +79,7 @@ async def test_a_message_goes_out_at_its_time_and_once(
 async def test_the_same_key_is_the_same_message_whatever_the_concurrency(
     house: House, loop_health: Caller, clock: FakeClock
 ) -> None:
-    answers = await asyncio.gather(*(messages.schedule(house, loop_health, ask(clock)) for _ in range(50)))
+    answers = await asyncio.gather(*(acceptance.schedule(house, loop_health, ask(clock)) for _ in range(50)))
     assert len({answer.message["id"] for answer in answers}) == 1
     assert sum(not answer.replayed for answer in answers) == 1
 
@@ -97,9 +97,9 @@ async def test_the_same_key_is_the_same_message_whatever_the_concurrency(
 async def test_the_same_key_with_other_content_names_what_differs(
     house: House, loop_health: Caller, clock: FakeClock, changes: dict[str, Any], code: str, named: str
 ) -> None:
-    await messages.schedule(house, loop_health, ask(clock))
+    await acceptance.schedule(house, loop_health, ask(clock))
     with pytest.raises(Refused) as refused:
-        await messages.schedule(house, loop_health, ask(clock, **changes))
+        await acceptance.schedule(house, loop_health, ask(clock, **changes))
     assert refused.value.code == code
     assert f"differs in {named};" in refused.value.message
 
@@ -108,11 +108,11 @@ async def test_a_true_retry_is_replayed_long_after(
     house: House, loop_health: Caller, clock: FakeClock, worker: Worker
 ) -> None:
     request = ask(clock)
-    first = await messages.schedule(house, loop_health, request)
+    first = await acceptance.schedule(house, loop_health, request)
     clock.advance(300)
     await worker.once()
     clock.advance(86_400 * 30)
-    again = await messages.schedule(house, loop_health, request)
+    again = await acceptance.schedule(house, loop_health, request)
     assert again.replayed
     assert (again.message["id"], again.message["status"]) == (first.message["id"], "sent")
 
@@ -121,13 +121,13 @@ async def test_a_cancelled_message_is_never_sent_and_its_key_is_spent(
     house: House, loop_health: Caller, clock: FakeClock, worker: Worker
 ) -> None:
     request = ask(clock)
-    made = (await messages.schedule(house, loop_health, request)).message
+    made = (await acceptance.schedule(house, loop_health, request)).message
     for _ in range(2):
         assert (await messages.cancel(house, loop_health, UUID(made["id"])))["status"] == "cancelled"
     clock.advance(300)
     assert await worker.once() == 0
     with pytest.raises(Refused, match="dedup_key_cancelled"):
-        await messages.schedule(house, loop_health, request)
+        await acceptance.schedule(house, loop_health, request)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ async def test_what_a_provider_answers(
     ends: str,
     story: list[str],
 ) -> None:
-    made = (await messages.schedule(house, loop_health, ask(clock, "email", recipient=recipient))).message
+    made = (await acceptance.schedule(house, loop_health, ask(clock, "email", recipient=recipient))).message
     clock.advance(300)
     await worker.once()
     assert await status(house, loop_health, made["id"]) == ends
@@ -159,7 +159,7 @@ async def test_not_now_is_tried_again_with_growing_pauses(
     house: House, loop_health: Caller, clock: FakeClock, worker: Worker
 ) -> None:
     made = (
-        await messages.schedule(house, loop_health, ask(clock, "email", recipient="flaky@x.test"))
+        await acceptance.schedule(house, loop_health, ask(clock, "email", recipient="flaky@x.test"))
     ).message
     clock.advance(300)
     for pause in (0.999, 1.999):
@@ -176,7 +176,7 @@ async def test_not_now_is_tried_again_with_growing_pauses(
 async def test_what_is_too_late_expires(
     house: House, loop_health: Caller, clock: FakeClock, worker: Worker
 ) -> None:
-    made = (await messages.schedule(house, loop_health, ask(clock))).message
+    made = (await acceptance.schedule(house, loop_health, ask(clock))).message
     clock.advance(300 + 4 * 3600 + 0.001)
     await worker.once()
     shown = await messages.get_scheduled(house, loop_health, UUID(made["id"]))
@@ -188,14 +188,16 @@ async def test_what_is_too_late_expires(
 async def test_what_waited_through_an_outage_is_ended_by_the_sweep(
     house: House, loop_health: Caller, clock: FakeClock
 ) -> None:
-    made = (await messages.schedule(house, loop_health, ask(clock))).message
+    made = (await acceptance.schedule(house, loop_health, ask(clock))).message
     clock.advance(86_400)
     await sweep(house)
     assert await status(house, loop_health, made["id"]) == "expired"
 
 
 async def test_settled_by_hand(house: House, loop_health: Caller, clock: FakeClock, worker: Worker) -> None:
-    made = (await messages.schedule(house, loop_health, ask(clock, "email", recipient="lost@x.test"))).message
+    made = (
+        await acceptance.schedule(house, loop_health, ask(clock, "email", recipient="lost@x.test"))
+    ).message
     clock.advance(300)
     await worker.once()
     shown = await messages.settle(house, loop_health, UUID(made["id"]), "sent")
@@ -208,12 +210,12 @@ async def test_a_patch_moves_the_message_and_keeps_its_id(
     house: House, loop_health: Caller, clock: FakeClock, worker: Worker
 ) -> None:
     request = ask(clock)
-    made = (await messages.schedule(house, loop_health, request)).message
+    made = (await acceptance.schedule(house, loop_health, request)).message
     later = show(clock.now() + timedelta(hours=6))
     change = messages.Change(scheduled_at=later, variables={"name": "Grace"})
     moved = await messages.change(house, loop_health, UUID(made["id"]), change)
     assert (moved["id"], moved["scheduled_at"]) == (made["id"], later)
-    assert (await messages.schedule(house, loop_health, request)).message["scheduled_at"] == later
+    assert (await acceptance.schedule(house, loop_health, request)).message["scheduled_at"] == later
     clock.advance(6 * 3600)
     assert await worker.once() == 1
     assert (await inbox.outbox(house, loop_health, "loop", 10))[0]["body"] == "Hi Grace"
@@ -224,7 +226,7 @@ async def test_a_patch_moves_the_message_and_keeps_its_id(
 async def test_a_dead_worker_before_it_began_costs_nothing(
     house: House, loop_health: Caller, clock: FakeClock, worker: Worker
 ) -> None:
-    made = (await messages.schedule(house, loop_health, ask(clock))).message
+    made = (await acceptance.schedule(house, loop_health, ask(clock))).message
     clock.advance(300)
     await Worker(house, tools(house))._take(10)
     with pytest.raises(Refused, match="in_flight"):
@@ -246,7 +248,7 @@ async def test_a_worker_that_dies_while_handing_over_leaves_a_doubt_not_a_duplic
     async def die(_outgoing: object) -> None:
         raise Died
 
-    made = (await messages.schedule(house, loop_health, ask(clock))).message
+    made = (await acceptance.schedule(house, loop_health, ask(clock))).message
     clock.advance(300)
     with pytest.raises(Died):
         await Worker(house, replace(tools(house), keep_in_sandbox=die)).once()
@@ -259,7 +261,7 @@ async def test_a_worker_that_dies_while_handing_over_leaves_a_doubt_not_a_duplic
 async def test_a_worker_that_slept_through_its_lease_hands_nothing_over(
     house: House, loop_health: Caller, clock: FakeClock, worker: Worker
 ) -> None:
-    made = (await messages.schedule(house, loop_health, ask(clock))).message
+    made = (await acceptance.schedule(house, loop_health, ask(clock))).message
     clock.advance(300)
     sleeper = Worker(house, tools(house))
     claims, lease_ends = await sleeper._take(10), sleeper._lease_ends()
@@ -275,7 +277,7 @@ async def test_a_worker_that_slept_through_its_lease_hands_nothing_over(
 async def test_another_brands_message_is_not_there(
     house: House, loop_health: Caller, clock: FakeClock
 ) -> None:
-    made = (await messages.schedule(house, loop_health, ask(clock))).message
+    made = (await acceptance.schedule(house, loop_health, ask(clock))).message
     stranger = replace(loop_health, brand_id="other")
     for act in (messages.get_scheduled, messages.cancel, messages.timeline):
         with pytest.raises(Refused) as refused:
@@ -288,7 +290,7 @@ async def test_nothing_readable_is_stored(
 ) -> None:
     canary = "Xylophone"
     request = ask(clock, person_id=f"{canary}1", dedup_key=f"{canary}2", variables={"name": f"{canary}3"})
-    await messages.schedule(house, loop_health, request)
+    await acceptance.schedule(house, loop_health, request)
     clock.advance(300)
     await worker.once()
     tables = await house.database.owner.fetch("select tablename from pg_tables where schemaname = 'public'")

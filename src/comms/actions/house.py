@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from comms.actions.accepting import Acceptor
+from comms.actions.acceptor import Acceptor
 from comms.actions.setup import Setup
 from comms.clock import Clock
 from comms.settings import Settings

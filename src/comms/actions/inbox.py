@@ -21,7 +21,7 @@ from comms.store import items
 
 async def put(house: House, outgoing: Outgoing) -> None:
     """Write the item that a message makes; its key is the message's id."""
-    brand = await _brand(house, outgoing.brand_id)
+    brand = await house.setup.require_brand(outgoing.brand_id)
     content = {
         "title": outgoing.content.subject,
         "body": outgoing.content.body,
@@ -45,7 +45,7 @@ async def listed(
 ) -> list[dict[str, Any]]:
     """The person's items, newest first."""
     _may_read(caller, brand_id, person_id)
-    brand = await _brand(house, brand_id)
+    brand = await house.setup.require_brand(brand_id)
     async with house.database.brand(brand_id) as connection:
         rows = await items.inbox(connection, brand_id, brand.cipher.digest("person_id", person_id), limit)
     return [_show_item(brand, row) for row in rows]
@@ -54,7 +54,7 @@ async def listed(
 async def bulk_read(house: House, caller: Caller, brand_id: str, person_id: str, wanted: list[UUID]) -> int:
     """Mark items as read; how many were not."""
     _may_read(caller, brand_id, person_id)
-    brand, now = await _brand(house, brand_id), house.clock.now()
+    brand, now = await house.setup.require_brand(brand_id), house.clock.now()
     person_hash = brand.cipher.digest("person_id", person_id)
     async with house.database.brand(brand_id) as connection:
         read = await items.bulk_read(connection, brand_id, person_hash, wanted, now)
@@ -65,7 +65,7 @@ async def bulk_read(house: House, caller: Caller, brand_id: str, person_id: str,
 
 async def keep(house: House, outgoing: Outgoing) -> None:
     """Remember what the sandbox was handed."""
-    brand = await _brand(house, outgoing.brand_id)
+    brand = await house.setup.require_brand(outgoing.brand_id)
     content = {
         "recipient": outgoing.recipient,
         "subject": outgoing.content.subject,
@@ -80,7 +80,7 @@ async def keep(house: House, outgoing: Outgoing) -> None:
 async def outbox(house: House, caller: Caller, brand_id: str, limit: int) -> list[dict[str, Any]]:
     """What the sandbox was handed for this brand, newest first."""
     caller.act_for(brand_id)
-    brand = await _brand(house, brand_id)
+    brand = await house.setup.require_brand(brand_id)
     async with house.database.brand(brand_id) as connection:
         rows = await items.sandbox(connection, brand_id, limit)
     return [_show_kept(brand, row) for row in rows]
@@ -128,10 +128,3 @@ def _may_read(caller: Caller, brand_id: str, person_id: str) -> None:
     caller.act_for(brand_id)
     if caller.person_id not in (None, person_id):
         raise Refused(403, "forbidden", "The token belongs to another person.")
-
-
-async def _brand(house: House, brand_id: str) -> Brand:
-    brand = await house.setup.brand(brand_id)
-    if brand is None:
-        raise Refused(422, "unknown_brand", "There is no brand with this brand_id; make it first.")
-    return brand

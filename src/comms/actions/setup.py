@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from comms.clock import Clock
+from comms.domain.errors import Refused
 from comms.privacy.cipher import Cipher
 from comms.privacy.keyring import MasterKey
 from comms.providers.catalogue import KINDS
@@ -129,6 +130,13 @@ class Setup:
         """The brand, or None."""
         return await self._keep(("brand", brand_id), lambda: self._load_brand(brand_id))
 
+    async def require_brand(self, brand_id: str) -> Brand:
+        """The brand; 422 `unknown_brand` where there is none."""
+        brand = await self.brand(brand_id)
+        if brand is None:
+            raise Refused(422, "unknown_brand", "There is no brand with this brand_id; make it first.")
+        return brand
+
     async def account(self, provider_id: str) -> Account | None:
         """The provider, or None."""
         return await self._keep(("provider", provider_id), lambda: self._load_account(provider_id))
@@ -158,6 +166,14 @@ class Setup:
                 self._versions.clear()
             self._versions[version_id] = publish(msgspec.convert(row["source"], Source))
         return self._versions[version_id]
+
+    async def prove(self, version_id: UUID, variables: dict[str, Any], *, hipaa: bool) -> None:
+        """An accepted message renders: so it is rendered once, now. Refuses what it would lack or leak."""
+        version = await self.version(version_id)
+        if hipaa:
+            version.check_surfaces(undeclared_is_phi=True)
+        version.check(variables)
+        version.render(variables)
 
     async def route(self, brand: Brand, channel: str, *, hipaa: bool) -> list[Account]:
         """The providers that may take such a message of this brand, in order."""

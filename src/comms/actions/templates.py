@@ -33,8 +33,7 @@ class NewTemplate(msgspec.Struct, frozen=True):
 async def create(house: House, caller: Caller, new: NewTemplate) -> dict[str, Any]:
     """A template without a version yet; one may exist a (brand_id, key, channel)."""
     caller.act_for(new.brand_id)
-    if await house.setup.brand(new.brand_id) is None:
-        raise Refused(422, "unknown_brand", "There is no brand with this brand_id; make it first.")
+    await house.setup.require_brand(new.brand_id)
     now = house.clock.now()
     async with house.database.owner.acquire() as connection, connection.transaction():
         values = (

@@ -82,9 +82,7 @@ def _digest(token: str) -> bytes:
 
 
 async def _seal_person(house: House, brand_id: str, person_id: str, token_id: UUID) -> Sealed:
-    brand = await house.setup.brand(brand_id)
-    if brand is None:
-        raise Refused(422, "unknown_brand", "There is no brand with this brand_id; make it first.")
+    brand = await house.setup.require_brand(brand_id)
     return brand.cipher.seal(Plain(person_id.encode()), token_id, "person")
 
 

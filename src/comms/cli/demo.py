@@ -13,9 +13,9 @@ import click
 from rich.live import Live
 from rich.table import Table
 
-from comms.actions import brands, messages, templates, tokens
+from comms.actions import acceptance, brands, messages, templates, tokens
+from comms.actions.acceptance import Request
 from comms.actions.house import House
-from comms.actions.messages import Request
 from comms.actions.setup import BrandSettings, Channel, EmailSender, Senders, SmsSender
 from comms.domain.caller import Caller
 from comms.domain.errors import Refused
@@ -99,7 +99,7 @@ async def _schedule(house: House, caller: Caller) -> dict[str, UUID]:
             scheduled_at=at,
             variables={"name": "Ada", "time": "9:30"},
         )
-        made[channel] = UUID((await messages.schedule(house, caller, request)).message["id"])
+        made[channel] = UUID((await acceptance.schedule(house, caller, request)).message["id"])
     return made
 
 

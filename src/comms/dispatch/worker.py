@@ -14,7 +14,7 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from comms.actions.accepting import WAKE
+from comms.actions.acceptor import WAKE
 from comms.actions.house import House
 from comms.dispatch.accounts import Accounts
 from comms.dispatch.deliver import Pipeline

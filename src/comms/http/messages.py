@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 from uuid import UUID
 
+from comms.actions import acceptance
 from comms.actions import messages as actions
 from comms.domain import schedule as time
 from comms.domain.errors import invalid
@@ -22,7 +23,7 @@ _OPEN = {Status.SCHEDULED, Status.SENDING}
 async def schedule_message(call: Call) -> Answer:
     """Accept a message for its time."""
     body: Schedule = call.body
-    accepted = await actions.schedule(call.house, call.caller, _request(body, body.scheduled_at))
+    accepted = await acceptance.schedule(call.house, call.caller, _request(body, body.scheduled_at))
     headers = {"Idempotent-Replayed": "true"} if accepted.replayed else {}
     return Answer(accepted.message, 201, headers)
 
@@ -30,7 +31,7 @@ async def schedule_message(call: Call) -> Answer:
 async def send_message(call: Call) -> Answer:
     """Accept a message for now, and wait for what becomes of it."""
     patience = _patience(call.request.headers.get("Prefer", ""))
-    accepted = await actions.schedule(call.house, call.caller, _request(call.body, None))
+    accepted = await acceptance.schedule(call.house, call.caller, _request(call.body, None))
     return Answer(await _outcome(call, UUID(accepted.message["id"]), patience))
 
 
@@ -103,8 +104,8 @@ async def explain_message(call: Call) -> Answer:
     return Answer(await actions.explain(call.house, call.caller, call.path_id("message")))
 
 
-def _request(body: Send, scheduled_at: str | None) -> actions.Request:
-    return actions.Request(
+def _request(body: Send, scheduled_at: str | None) -> acceptance.Request:
+    return acceptance.Request(
         channel=body.channel,
         template_key=body.template_key,
         recipient=body.recipient,

@@ -1,0 +1,243 @@
+"""The one call: send this template to this person at this time, and never twice.
+
+`schedule` and `send` differ only in when, and in what a used key means to them.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+import asyncpg
+import msgspec
+
+from comms.actions.house import House
+from comms.actions.messages import show_message
+from comms.actions.setup import Brand
+from comms.domain import schedule as time
+from comms.domain.caller import Caller
+from comms.domain.content import Plain
+from comms.domain.errors import Refused, Unavailable
+from comms.domain.ids import bucket_of_digest, message_id
+from comms.domain.recipient import normalise
+from comms.domain.schedule import When, show
+from comms.store import messages as rows
+
+_TRIES = 5
+_MEMBERS = (
+    "channel",
+    "template_key",
+    "recipient",
+    "person_id",
+    "variables",
+    "hipaa",
+    "scheduled_at",
+    "options",
+)
+_MARK = 6
+"""Bytes of a member's fingerprint: enough to tell that it differs, too few to try values against."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a caller asks for; `scheduled_at` is None for at once."""
+
+    channel: str
+    template_key: str
+    recipient: str
+    brand_id: str
+    person_id: str
+    dedup_key: str
+    scheduled_at: str | None
+    variables: dict[str, Any] = field(default_factory=dict)
+    hipaa: bool = False
+
+    @property
+    def kind(self) -> str:
+        """Which call it was."""
+        return "send" if self.scheduled_at is None else "schedule"
+
+
+class Accepted(NamedTuple):
+    """The message as it stands, and whether an earlier request had made it."""
+
+    message: dict[str, Any]
+    replayed: bool
+
+
+class _Asked(NamedTuple):
+    """A request in its canonical form, with the hashes that find its key again."""
+
+    request: Request
+    brand: Brand
+    when: When
+    recipient: str
+    key_hash: bytes
+    fingerprint: bytes
+
+    @property
+    def bucket(self) -> int:
+        return bucket_of_digest(self.key_hash)
+
+
+async def schedule(house: House, caller: Caller, request: Request) -> Accepted:
+    """Accept a message, once: the same key again answers the first message."""
+    caller.act_for(request.brand_id)
+    for _ in range(_TRIES):
+        await house.setup.refresh()
+        epoch = house.setup.epoch
+        asked = await _read(house, request)
+        try:
+            row = await _check(house, caller, asked)
+        except Refused as refused:
+            known = await _known(house, asked)
+            if known is None:
+                raise refused from None
+            return await _replay(house, asked, known)
+        try:
+            if await house.acceptor.submit(row, epoch):
+                return Accepted(_fresh(asked, row), replayed=False)
+        except rows.SetupMoved:
+            house.setup.doubt()
+            continue
+        known = await _known(house, asked)
+        if known is not None:
+            return await _replay(house, asked, known)
+    raise Unavailable("Set-up is being changed right now; repeat the request.")
+
+
+async def _read(house: House, request: Request) -> _Asked:
+    """The checks that need neither clock nor set-up beyond the brand: they refuse a known key too."""
+    brand = await house.setup.require_brand(request.brand_id)
+    when = When(time.round_up(house.clock.now()))
+    if request.scheduled_at is not None:
+        when = time.read(request.scheduled_at)
+    recipient = normalise(request.channel, request.recipient)
+    key_hash = brand.cipher.digest("dedup_key", request.dedup_key)
+    return _Asked(request, brand, when, recipient, key_hash, _fingerprint(brand, request, when, recipient))
+
+
+async def _check(house: House, caller: Caller, asked: _Asked) -> rows.NewMessage:
+    """The checks that depend on the clock or on set-up, and the row that passes them."""
+    request, brand = asked.request, asked.brand
+    template = await house.setup.template(brand.brand_id, request.template_key, request.channel)
+    if template is None or template["current_version_id"] is None:
+        raise Refused(
+            422,
+            "template_not_found",
+            "The brand has no published template with this template_key and channel.",
+        )
+    now = house.clock.now()
+    time.check_bounds(asked.when, now, template["max_late"], house.settings.schedule_horizon_days)
+    await house.setup.prove(template["current_version_id"], request.variables, hipaa=request.hipaa)
+    if not await house.setup.route(brand, request.channel, hipaa=request.hipaa):
+        need = " that may carry PHI" if request.hipaa else ""
+        raise Refused(
+            422, "no_route", f"The brand's route for this channel has no provider{need}; set one up."
+        )
+    return _row(caller, asked, template, now)
+
+
+def _row(caller: Caller, asked: _Asked, template: asyncpg.Record, now: datetime) -> rows.NewMessage:
+    request, cipher = asked.request, asked.brand.cipher
+    new_id = message_id(now, asked.key_hash, os.urandom(8))
+    address = msgspec.json.encode([request.person_id, asked.recipient, request.dedup_key])
+    created = now.replace(microsecond=now.microsecond // 1000 * 1000)
+    return rows.NewMessage(
+        bucket=asked.bucket,
+        id=new_id,
+        brand_id=request.brand_id,
+        kind=request.kind,
+        key_hash=asked.key_hash,
+        fingerprint=asked.fingerprint,
+        channel=request.channel,
+        template_key=request.template_key,
+        template_id=template["template_id"],
+        version_id=template["current_version_id"],
+        hipaa=request.hipaa,
+        person_hash=cipher.digest("person_id", request.person_id),
+        recipient_hash=cipher.digest("recipient", asked.recipient),
+        address=cipher.seal(Plain(address), new_id, "address"),
+        variables=cipher.seal(Plain(msgspec.json.encode(request.variables)), new_id, "variables"),
+        scheduled_at=asked.when.instant,
+        zone=asked.when.zone,
+        wall=asked.when.wall,
+        deadline=asked.when.instant + timedelta(seconds=template["max_late"]),
+        created_at=created,
+        actor=caller.actor,
+        request_id=caller.request_id,
+    )
+
+
+def _fingerprint(brand: Brand, request: Request, when: When, recipient: str) -> bytes:
+    """A keyed hash a member of what was asked, after defaults: the same content has the same."""
+    instant = "" if request.scheduled_at is None else f"{show(when.instant)}[{when.zone or ''}]"
+    values = {
+        "channel": request.channel.encode(),
+        "template_key": request.template_key.encode(),
+        "recipient": recipient.encode(),
+        "person_id": request.person_id.encode(),
+        "variables": msgspec.json.encode(request.variables, order="sorted"),
+        "hipaa": b"1" if request.hipaa else b"0",
+        "scheduled_at": instant.encode(),
+        "options": b"{}",
+    }
+    return b"".join(brand.cipher.digest(f"member/{name}", values[name])[:_MARK] for name in _MEMBERS)
+
+
+async def _known(house: House, asked: _Asked) -> asyncpg.Record | None:
+    """Who holds this key, asked in a statement of its own: the winner may be newer than the last one."""
+    brand_id = asked.brand.brand_id
+    return await rows.find_dedup(house.database.engine, asked.bucket, brand_id, asked.key_hash)
+
+
+async def _replay(house: House, asked: _Asked, known: asyncpg.Record) -> Accepted:
+    if asked.request.kind == "send":
+        location = {"Location": f"/v1/messages/{known['message_id']}"}
+        raise Refused(409, "dedup_key_used", "This dedup_key was used before; use a new one.", location)
+    row = await rows.get(house.database.engine, asked.bucket, known["message_id"])
+    if row is None:
+        raise Unavailable
+    if row["status"] == "cancelled":
+        raise Refused(
+            422,
+            "dedup_key_cancelled",
+            "The message with this dedup_key was cancelled; use a new key to book again.",
+        )
+    differing = _differing(known["fingerprint"], asked.fingerprint)
+    if differing:
+        raise Refused(
+            422,
+            "dedup_key_conflict",
+            f"This dedup_key belongs to a message that differs in {', '.join(differing)}; use a new key.",
+        )
+    return Accepted(await show_message(house, row), replayed=True)
+
+
+def _differing(first: bytes, second: bytes) -> list[str]:
+    marks = range(0, len(_MEMBERS) * _MARK, _MARK)
+    return [
+        n for n, at in zip(_MEMBERS, marks, strict=True) if first[at : at + _MARK] != second[at : at + _MARK]
+    ]
+
+
+def _fresh(asked: _Asked, row: rows.NewMessage) -> dict[str, Any]:
+    """A message that was accepted this moment, without reading it back."""
+    request = asked.request
+    return {
+        "id": str(row.id),
+        "brand_id": request.brand_id,
+        "person_id": request.person_id,
+        "channel": request.channel,
+        "template_key": request.template_key,
+        "recipient": asked.recipient,
+        "dedup_key": request.dedup_key,
+        "scheduled_at": show(row.scheduled_at),
+        "status": "scheduled",
+        "sent_at": None,
+        "cancelled_at": None,
+        "failure_reason": None,
+        "created_at": show(row.created_at),
+    }
