@@ -9,6 +9,7 @@ import pytest
 
 from comms.actions import tokens
 from comms.actions.house import House
+from comms.cli.local import OPERATOR
 from comms.domain.caller import Caller
 from comms.http.app import application
 
@@ -17,7 +18,7 @@ from comms.http.app import application
 async def client(house: House, loop_health: Caller) -> AsyncIterator[httpx.AsyncClient]:
     """A client with a token that may do everything."""
     assert loop_health.brand_id == "*"
-    token = await tokens.create(house, "*", ["admin:comms"], "everything", None, None)
+    token = await tokens.create(house, OPERATOR, "*", ["admin:comms"], "everything", None, None)
     transport = httpx.ASGITransport(application(house))
     headers = {"Authorization": f"Bearer {token}"}
     async with httpx.AsyncClient(

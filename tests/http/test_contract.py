@@ -13,6 +13,7 @@ import pytest
 
 from comms.actions import tokens
 from comms.actions.house import House
+from comms.cli.local import OPERATOR
 from comms.http.app import OPEN
 from comms.http.openapi import document
 from comms.http.routes import ROUTES
@@ -80,7 +81,7 @@ async def test_every_route_is_guarded(house: House, client: httpx.AsyncClient, r
     assert (answer.status_code, answer.json()["error"]) == (401, "unauthenticated")
     answer = await client.request(route.method, path, headers={"Authorization": "Bearer comms_nothing"})
     assert (answer.status_code, answer.json()["error"]) == (401, "invalid_token")
-    powerless = await tokens.create(house, "loop", ["read:audit"], None, None, None)
+    powerless = await tokens.create(house, OPERATOR, "loop", ["read:audit"], None, None, None)
     answer = await client.request(route.method, path, headers={"Authorization": f"Bearer {powerless}"})
     assert (answer.status_code, answer.json()["error"]) == (403, "insufficient_scope")
     assert route.scope in answer.headers["WWW-Authenticate"]
@@ -88,14 +89,16 @@ async def test_every_route_is_guarded(house: House, client: httpx.AsyncClient, r
 
 async def test_a_revoked_token_is_refused_within_a_second(house: House, client: httpx.AsyncClient) -> None:
     assert (await client.get("/v1/messages/recent", params={"brand_id": "loop"})).status_code == 200
-    await tokens.revoke(house, "everything")
+    await tokens.revoke(house, OPERATOR, "everything")
     house.clock.advance(0.5)  # type: ignore[attr-defined]
     assert (await client.get("/v1/messages/recent", params={"brand_id": "loop"})).status_code == 401
 
 
 async def test_another_brands_token_is_told_nothing(house: House, client: httpx.AsyncClient) -> None:
     made = (await client.post("/v1/messages/schedule", json=GOOD)).json()
-    token = await tokens.create(house, "other", ["write:messages", "read:messages"], None, None, None)
+    token = await tokens.create(
+        house, OPERATOR, "other", ["write:messages", "read:messages"], None, None, None
+    )
     stranger = {"Authorization": f"Bearer {token}"}
     answer = await client.post("/v1/messages/schedule", json=GOOD, headers=stranger)
     assert (answer.status_code, answer.json()["error"]) == (403, "forbidden")

@@ -8,50 +8,21 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 
-from comms import wiring
-from comms.actions import acceptance, inbox, messages
-from comms.actions.acceptance import Request
+from comms.actions import acceptance, brands, inbox, messages
 from comms.actions.house import House
+from comms.actions.setup import Senders
 from comms.dispatch.sweep import sweep
 from comms.dispatch.worker import Worker
 from comms.domain.caller import Caller
 from comms.domain.errors import Refused
 from comms.domain.schedule import show
-from comms.providers.catalogue import Tools
 from comms.testing import FakeClock
+from tests.journeys.story import RECIPIENTS, ask, events, status, tools
 
 pytestmark = pytest.mark.anyio
-
-RECIPIENTS = {"email": "ada@example.org", "sms": "+15555550123", "push": "token-1", "in_app": "ada"}
-
-
-def ask(clock: FakeClock, channel: str = "sms", **changes: Any) -> Request:
-    at = show(clock.now() + (changes.pop("after", None) or timedelta(minutes=5)))
-    request = Request(channel, "visit", RECIPIENTS[channel], "loop", "p1", "key-1", at, {"name": "Ada"})
-    return replace(request, **changes)
-
-
-@pytest.fixture
-def worker(house: House) -> Worker:
-    return Worker(house, tools(house))
-
-
-def tools(house: House) -> Tools:
-    async def no_sleep(_seconds: float) -> None:
-        return None
-
-    return replace(wiring.tools(house), sleep=no_sleep)
-
-
-async def events(house: House, caller: Caller, message_id: str) -> list[str]:
-    return [entry["event"] for entry in await messages.timeline(house, caller, UUID(message_id))]
-
-
-async def status(house: House, caller: Caller, message_id: str) -> str:
-    shown = await messages.get_scheduled(house, caller, UUID(message_id))
-    return str(shown["status"])
 
 
 @pytest.mark.parametrize("channel", RECIPIENTS)
@@ -200,6 +171,10 @@ async def test_settled_by_hand(house: House, loop_health: Caller, clock: FakeClo
     ).message
     clock.advance(300)
     await worker.once()
+    shown = await messages.settle(house, loop_health, UUID(made["id"]), "retry")
+    assert shown["status"] == "scheduled"
+    assert await worker.once() == 1
+    assert len(await inbox.outbox(house, loop_health, "loop", 10)) == 2
     shown = await messages.settle(house, loop_health, UUID(made["id"]), "sent")
     assert shown["status"] == "sent"
     with pytest.raises(Refused, match="not_unknown"):
@@ -299,3 +274,64 @@ async def test_nothing_readable_is_stored(
             assert canary not in row["said"]
             assert canary.encode().hex() not in row["said"]
             assert "5555550123" not in row["said"]
+
+
+async def test_what_can_not_be_prepared_waits_and_harms_no_other(
+    house: House, loop_health: Caller, clock: FakeClock, worker: Worker
+) -> None:
+    spoilt = (await acceptance.schedule(house, loop_health, ask(clock))).message
+    well = (await acceptance.schedule(house, loop_health, ask(clock, dedup_key="key-2"))).message
+    await house.database.owner.execute(
+        "update message set variables = '\\x00' where id = $1", UUID(spoilt["id"])
+    )
+    clock.advance(300)
+    assert await worker.once() == 2
+    assert await status(house, loop_health, well["id"]) == "sent"
+    assert await status(house, loop_health, spoilt["id"]) == "scheduled"
+    assert await events(house, loop_health, spoilt["id"]) == ["accepted", "claimed", "retried"]
+    clock.advance(5 * 3600)
+    await sweep(house)
+    assert await status(house, loop_health, spoilt["id"]) == "expired"
+
+
+async def test_a_message_on_which_workers_die_comes_back_ever_later(
+    house: House, loop_health: Caller, clock: FakeClock
+) -> None:
+    made = (await acceptance.schedule(house, loop_health, ask(clock))).message
+    clock.advance(300)
+    waits = []
+    for _ in range(5):
+        assert len(await Worker(house, tools(house))._take(10)) == 1
+        clock.advance(house.settings.lease_seconds + 0.001)
+        await sweep(house)
+        due = await house.database.owner.fetchval("select due_at from queue where id = $1", UUID(made["id"]))
+        waits.append(max((due - clock.now()).total_seconds(), 0))
+        clock.advance(waits[-1])
+    assert waits == [0, 0, 4, 8, 16]
+
+
+async def test_the_provider_that_was_called_is_the_one_that_is_remembered(
+    house: House, loop_health: Caller, clock: FakeClock, worker: Worker
+) -> None:
+    """The first of the route is misconfigured; what a dead worker leaves must name the second."""
+    await brands.put_provider(
+        house,
+        loop_health,
+        "mail",
+        "smtp",
+        {"host": "127.0.0.1", "port": 1, "tls": "none"},
+        {},
+        baa=True,
+        limits={},
+        brands=None,
+    )
+    brand = await house.setup.require_brand("loop")
+    settings = msgspec.structs.replace(brand.settings, senders=Senders(), routes={"email": ["mail", "sand"]})
+    await brands.put_brand(house, loop_health, "loop", settings)
+    made = (await acceptance.schedule(house, loop_health, ask(clock, "email"))).message
+    clock.advance(300)
+    await worker.once()
+    entries = await messages.timeline(house, loop_health, UUID(made["id"]))
+    called = [entry["details"]["provider_id"] for entry in entries if entry["event"] == "attempted"]
+    assert called == ["mail", "sand"]
+    assert await status(house, loop_health, made["id"]) == "sent"

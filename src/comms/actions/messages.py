@@ -60,12 +60,12 @@ async def cancel(house: House, caller: Caller, wanted: UUID) -> dict[str, Any]:
     """Cancelled: no provider has taken it, and none will. Twice is once."""
     bucket, now = bucket_of(wanted), house.clock.sql_now()
     async with house.database.brand(caller.brand_id) as connection:
-        await rows.cancel(connection, bucket, wanted, now, caller.actor, caller.request_id)
+        await rows.cancel(connection, [wanted], now, caller.actor, caller.request_id)
         row = await rows.get(connection, bucket, wanted)
     if row is None:
         raise not_found("message")
     if row["status"] != "cancelled":
-        raise _too_late(row["status"], "cancelled")
+        raise too_late(row["status"], "cancelled")
     return await show_message(house, row)
 
 
@@ -104,7 +104,7 @@ async def change(house: House, caller: Caller, wanted: UUID, asked: Change) -> d
         if row is None:
             raise not_found("message")
         if waiting is None:
-            raise _too_late(row["status"], "changed")
+            raise too_late(row["status"], "changed")
         if waiting["attempt"] and (asked.variables is not None or asked.current_version):
             raise Refused(
                 409, "attempted", "The message was attempted already; only its time may still move."
@@ -166,7 +166,8 @@ async def _apply(
     await rows.reschedule(connection, row["bucket"], row["id"], *values, {"changed": changed}, *by)
 
 
-def _too_late(status: str, what: str) -> Refused:
+def too_late(status: str, what: str) -> Refused:
+    """409: why a message in this status can't be `what` any more."""
     if status == "sent":
         return Refused(409, "already_sent", f"The message was sent already and can't be {what}.")
     if status == "sending":

@@ -20,13 +20,16 @@ PREFIX = "comms_"
 
 async def create(
     house: House,
+    caller: Caller,
     brand_id: str,
     scopes: list[str],
     name: str | None,
     lifetime: timedelta | None,
     person_id: str | None,
 ) -> str:
-    """A new token: the only time that it is seen."""
+    """A new token: the only time that it is seen. A person's own carries no scopes."""
+    if person_id is not None and scopes:
+        raise invalid("A person's token carries no scopes; leave them out.")
     for scope in scopes:
         if scope not in SCOPES:
             raise invalid(f"There is no such scope; there are {', '.join(SCOPES)}.")
@@ -41,22 +44,18 @@ async def create(
             raise Refused(
                 422, "name_taken", "Another live token has that name; choose another one."
             ) from None
-        await rows.note(
-            connection, brand_id, now, "token_created", {"token_id": str(token_id)}, ("cli", token_id)
-        )
+        await rows.note(connection, brand_id, now, "token_created", {"token_id": str(token_id)}, _by(caller))
     return token
 
 
-async def revoke(house: House, name: str) -> bool:
+async def revoke(house: House, caller: Caller, name: str) -> bool:
     """From now on the token is refused, within a second in every process; False where there is none."""
     now = house.clock.now()
     async with house.database.owner.acquire() as connection, connection.transaction():
         revoked = await rows.write(connection, "revoke_token", name, now)
         if revoked:
             token_id = revoked["token_id"]
-            await rows.note(
-                connection, ANY, now, "token_revoked", {"token_id": str(token_id)}, ("cli", token_id)
-            )
+            await rows.note(connection, ANY, now, "token_revoked", {"token_id": str(token_id)}, _by(caller))
     return revoked is not None
 
 
@@ -71,6 +70,10 @@ async def authenticate(house: House, token: str, request_id: UUID) -> Caller:
         )
     person = await _open_person(house, row) if row["person"] else None
     return Caller(row["name"], row["brand_id"], frozenset(row["scopes"]), request_id, person)
+
+
+def _by(caller: Caller) -> tuple[str, UUID]:
+    return caller.actor, caller.request_id
 
 
 def _is_over(expires: datetime | None, now: datetime) -> bool:

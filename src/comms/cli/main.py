@@ -171,12 +171,12 @@ def create_token(
       comms token create --brand '*' --scope admin:comms --expires 1d
     """
     from comms.actions import tokens
-    from comms.cli.local import act
+    from comms.cli.local import OPERATOR, act
 
     lifetime = _duration(expires) if expires else None
     made = act(
         _settings(data_dir=data_dir),
-        lambda house: tokens.create(house, brand, list(scopes), name, lifetime, person),
+        lambda house: tokens.create(house, OPERATOR, brand, list(scopes), name, lifetime, person),
     )
     click.echo(made)
 
@@ -198,9 +198,9 @@ def list_tokens(data_dir: Path | None) -> None:
 def revoke_token(name: str, data_dir: Path | None) -> None:
     """Refuse a token from now on: within a second, in every process."""
     from comms.actions import tokens
-    from comms.cli.local import act
+    from comms.cli.local import OPERATOR, act
 
-    if not act(_settings(data_dir=data_dir), lambda house: tokens.revoke(house, name)):
+    if not act(_settings(data_dir=data_dir), lambda house: tokens.revoke(house, OPERATOR, name)):
         _stop("There is no live token of that name; comms token list shows them.")
     click.echo(f"revoked {name}")
 

@@ -9,25 +9,34 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
 import msgspec
 import structlog
 
+from comms.actions import devices
 from comms.actions.house import House
 from comms.actions.setup import Account
 from comms.dispatch.accounts import Accounts
 from comms.dispatch.instants import Instants
 from comms.dispatch.record import Recorder
-from comms.dispatch.work import Delivery, Work
+from comms.dispatch.work import Answer, Delivery, Work
 from comms.domain.content import Plain, Rendered, Sealed
 from comms.domain.decision import Facts, decide
 from comms.gather import Gather
-from comms.providers.base import Lost, Misconfigured, Outcome, Outgoing, Sender, TryLater
+from comms.providers.base import Accepted, Lost, Misconfigured, Outcome, Outgoing, Rejected, Sender, TryLater
 from comms.store import queue
 
 log = structlog.get_logger()
+
+
+class Unprepared(NamedTuple):
+    """A claim that could not be opened, decided or rendered."""
+
+    claim: asyncpg.Record
+    lease_ends: float
 
 
 class Pipeline:
@@ -49,25 +58,28 @@ class Pipeline:
         await self._house.setup.refresh()
         frozen = await self._frozen(claims)
         prepared = [await self._prepare(claim, lease_ends, frozen.get(claim["id"], [])) for claim in claims]
-        await asyncio.gather(*(self._finish(work) for work in prepared if work is not None))
+        await asyncio.gather(*(self._finish(work) for work in prepared))
 
-    async def _finish(self, work: Work) -> None:
+    async def _finish(self, work: Work | Unprepared) -> None:
+        if isinstance(work, Unprepared):
+            await self._recorder.put_back(work.claim, work.lease_ends)
+            return
         if work.verdict.verdict == "send":
             await self._hand_over(work)
         await self._recorder.record(work)
 
     async def _prepare(
         self, claim: asyncpg.Record, lease_ends: float, frozen: list[asyncpg.Record]
-    ) -> Work | None:
-        """Open, decide, render. What can't be prepared stays claimed until its lease ends."""
+    ) -> Work | Unprepared:
+        """Open, decide, render. What can't be prepared is put back: it may be our fault, not its own."""
         try:
             work = await self._open(claim, lease_ends)
             if work.verdict.verdict == "send":
-                work.deliveries = await self._deliveries(work, frozen)
+                await self._add_deliveries(work, frozen)
             return work
         except Exception as error:  # noqa: BLE001 - one message must never stop the others of its batch
             log.error("not_prepared", message_id=str(claim["id"]), problem=type(error).__name__)
-            return None
+            return Unprepared(claim, lease_ends)
 
     async def _open(self, claim: asyncpg.Record, lease_ends: float) -> Work:
         setup = self._house.setup
@@ -99,39 +111,49 @@ class Pipeline:
         judged: datetime = max(now, due_at)
         return judged
 
-    async def _deliveries(self, work: Work, frozen: list[asyncpg.Record]) -> list[Delivery]:
+    async def _add_deliveries(self, work: Work, frozen: list[asyncpg.Record]) -> None:
         """What is handed over: as an earlier attempt froze it, else rendered now."""
         if frozen:
-            return [_thaw(work, row) for row in frozen if row["outcome"] not in {"accepted", "rejected"}]
+            work.earlier = [_answered(row) for row in frozen if _is_over(work, row)]
+            work.deliveries = [_thaw(work, row) for row in frozen if not _is_over(work, row)]
+            return
         variables = msgspec.json.decode(
             work.brand.cipher.open(Sealed(work.claim["variables"]), work.id, "variables")
         )
         version = await self._house.setup.version(work.claim["version_id"])
         content = version.render(variables)
-        return [_freeze(work, 0, work.recipient, content)]
+        recipients = [work.recipient]
+        if work.claim["channel"] == "push":
+            recipients = await devices.tokens(self._house, work.brand, work.person_id, work.recipient)
+        work.deliveries = [_freeze(work, n, each, content) for n, each in enumerate(recipients)]
 
     async def _hand_over(self, work: Work) -> None:
         """Freeze, wait for the instant, check the fence, call."""
-        marks = [
-            queue.Mark(
-                work.claim["bucket"],
-                work.id,
-                each.n,
-                work.route[0].provider_id,
-                Sealed(each.payload),
-                work.attempt,
-            )
-            for each in work.deliveries
-        ]
-        ours = await asyncio.gather(*(self._freezing.submit(mark) for mark in marks))
+        first = work.route[0]
+        ours = await asyncio.gather(*(self._mark(work, each, first) for each in work.deliveries))
         await self._instants.reach(work.due_at)
         await asyncio.gather(
             *(self._call(work, each) for each, still in zip(work.deliveries, ours, strict=True) if still)
         )
 
+    async def _mark(self, work: Work, delivery: Delivery, account: Account) -> bool:
+        """Written before each provider is called: what is found of a dead worker is whom it was calling."""
+        return await self._freezing.submit(
+            queue.Mark(
+                work.claim["bucket"],
+                work.id,
+                delivery.n,
+                account.provider_id,
+                Sealed(delivery.payload),
+                work.attempt,
+            )
+        )
+
     async def _call(self, work: Work, delivery: Delivery) -> None:
         """Along the route until one provider is not misconfigured."""
         for account in work.route:
+            if account is not work.route[0] and not await self._mark(work, delivery, account):
+                return
             if self._house.clock.monotonic() + self._call_seconds > work.lease_ends:
                 return  # a pause ate the lease: another worker may act, so this one must not
             delivery.account = account
@@ -174,6 +196,20 @@ class Pipeline:
 def _freeze(work: Work, n: int, recipient: str, content: Rendered) -> Delivery:
     plain = Plain(msgspec.json.encode({"recipient": recipient, "content": content}))
     return Delivery(n, recipient, content, work.brand.cipher.seal(plain, work.id, f"payload/{n}"))
+
+
+def _is_over(work: Work, row: asyncpg.Record) -> bool:
+    """An answer that was lost ends the delivery, unless the template prefers a duplicate to silence."""
+    lost = row["outcome"] == "lost" and work.on_unknown == "prefer_silence"
+    return lost or row["outcome"] in {"accepted", "rejected"}
+
+
+def _answered(row: asyncpg.Record) -> Answer:
+    reason = row["reason"] or ""
+    outcome: Outcome = Lost(reason)
+    if row["outcome"] != "lost":
+        outcome = Accepted(row["reference"]) if row["outcome"] == "accepted" else Rejected(reason)
+    return Answer(outcome, row["provider_id"])
 
 
 def _thaw(work: Work, row: asyncpg.Record) -> Delivery:

@@ -15,7 +15,7 @@ from uuid import UUID
 import asyncpg
 
 from comms.actions.house import House
-from comms.dispatch.work import Delivery, Work
+from comms.dispatch.work import Answer, Delivery, Work
 from comms.domain.retry import delay
 from comms.gather import Gather
 from comms.providers.base import Accepted, Lost, Misconfigured, Outcome, Rejected, TryLater
@@ -48,14 +48,24 @@ class Recorder:
 
     async def record(self, work: Work) -> bool:
         """False where the message was not ours any more: whoever took it over decides."""
-        if work.verdict.verdict == "send" and any(each.outcome is None for each in work.deliveries):
+        if work.deliveries and all(each.outcome is None for each in work.deliveries):
             return False  # the fence closed before the call: the lease's end gives it to another
-        entry = _Entry([_ended(work, each) for each in work.deliveries], ending(work, random.random()))
+        ended = [_ended(work, each) for each in work.deliveries if each.outcome is not None]
+        return await self._submit(_Entry(ended, ending(work, random.random())), work.lease_ends)
+
+    async def put_back(self, claim: asyncpg.Record, lease_ends: float) -> bool:
+        """A claim that could not be prepared waits for its next attempt; max_late ends it at last."""
+        wait = timedelta(seconds=delay(claim["attempt"], random.random()))
+        key = (claim["bucket"], claim["id"], claim["attempt"])
+        entry = _Entry([], queue.Waiting(*key, "retry", "not_prepared", wait, None))
+        return await self._submit(entry, lease_ends)
+
+    async def _submit(self, entry: _Entry, lease_ends: float) -> bool:
         while True:
             try:
                 return await self._groups.submit(entry)
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                if self._house.clock.monotonic() > work.lease_ends:
+                if self._house.clock.monotonic() > lease_ends:
                     return False
                 await asyncio.sleep(_AGAIN)
 
@@ -81,11 +91,28 @@ def ending(work: Work, chance: float) -> Ending:
         return _finished(work, "expire", "expired", None)
     if work.verdict.verdict == "wait":
         return _waiting(work, "defer", work.verdict.rule, delay(work.attempt, chance))
-    delivery = work.deliveries[0]
-    return _answered(work, delivery.outcome, delivery.account.provider_id if delivery.account else "", chance)
+    answers = work.answers()
+    if any(each.outcome is None for each in work.deliveries):
+        return _waiting(work, "retry", "lease_over", delay(work.attempt, chance))
+    if not answers:
+        return _finished(work, "reject", "no_device", None)
+    return _answered(work, min(answers, key=lambda answer: _weight(work, answer.outcome)), chance)
 
 
-def _answered(work: Work, outcome: Outcome | None, provider_id: str, chance: float) -> Ending:
+def _weight(work: Work, outcome: Outcome) -> int:
+    """Of several deliveries decides: what may still go, then what nobody knows, then what was taken."""
+    match outcome:
+        case Lost() if work.on_unknown == "prefer_silence":
+            return 1
+        case Accepted():
+            return 2
+        case Rejected():
+            return 3
+    return 0
+
+
+def _answered(work: Work, answer: Answer, chance: float) -> Ending:
+    outcome, provider_id = answer
     match outcome:
         case Accepted():
             return _finished(work, "accept", None, provider_id)
@@ -99,8 +126,6 @@ def _answered(work: Work, outcome: Outcome | None, provider_id: str, chance: flo
             return _waiting(
                 work, "retry", reason, delay(work.attempt, chance, getattr(outcome, "after", None))
             )
-        case None:
-            raise AssertionError("recorded before it was asked")
 
 
 def _finished(work: Work, event: str, reason: str | None, provider_id: str | None) -> queue.Finished:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import asyncpg
 
 from comms.actions.house import House
 from comms.actions.setup import Setup
+from comms.domain.retry import delay
 from comms.providers.catalogue import KINDS
 from comms.store import queue
 
 _BITE = 500
+_DEATHS = 2
 
 
 async def sweep(house: House) -> None:
@@ -24,8 +28,16 @@ async def rescue(house: House) -> None:
     await house.setup.refresh()
     now = house.clock.sql_now()
     for row in await queue.lapsed(house.database.engine, now):
-        give_back = queue.rescue if await _is_safe(house.setup, row) else queue.lose_lapsed
-        await give_back(house.database.engine, now, row["bucket"], row["id"], row["attempt"])
+        key = (row["bucket"], row["id"], row["attempt"])
+        if await _is_safe(house.setup, row):
+            await queue.rescue(house.database.engine, now, *key, _pause(row["attempt"]))
+        else:
+            await queue.lose_lapsed(house.database.engine, now, *key)
+
+
+def _pause(attempt: int) -> timedelta:
+    """None after a worker's death; growing where one after the other dies on the same message."""
+    return timedelta(seconds=delay(attempt, 0.0)) if attempt > _DEATHS else timedelta()
 
 
 async def _is_safe(setup: Setup, row: asyncpg.Record) -> bool:

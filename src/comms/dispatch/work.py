@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -13,6 +13,13 @@ from comms.actions.setup import Account, Brand
 from comms.domain.content import Rendered
 from comms.domain.decision import Facts, Verdict
 from comms.providers.base import Outcome
+
+
+class Answer(NamedTuple):
+    """What a provider said to one delivery."""
+
+    outcome: Outcome
+    provider_id: str
 
 
 @dataclass(slots=True)
@@ -43,6 +50,9 @@ class Work:
     lease_ends: float
     """On the monotonic clock: after this moment the message may be somebody else's."""
     deliveries: list[Delivery] = field(default_factory=list)
+    """What this attempt hands over."""
+    earlier: list[Answer] = field(default_factory=list)
+    """What earlier attempts brought to an end."""
 
     @property
     def id(self) -> UUID:
@@ -61,6 +71,12 @@ class Work:
         """The instant before which nothing is handed over."""
         due_at: datetime = self.claim["due_at"]
         return due_at
+
+    def answers(self) -> list[Answer]:
+        """All that providers said to this message's deliveries, now and before."""
+        now = [Answer(each.outcome, each.account.provider_id) for each in self.deliveries
+               if each.outcome is not None and each.account is not None]  # fmt: skip
+        return [*self.earlier, *now]
 
     def decision(self) -> dict[str, Any]:
         """The verdict with its facts, as it is kept."""

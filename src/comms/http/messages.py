@@ -11,6 +11,7 @@ from comms.actions import messages as actions
 from comms.domain import schedule as time
 from comms.domain.errors import invalid
 from comms.domain.lifecycle import Status
+from comms.domain.recipient import normalise
 from comms.http.routing import Answer, Call
 from comms.http.shapes import Patch, Schedule, ScheduledQuery, Send
 from comms.store.messages import Filter
@@ -37,20 +38,12 @@ async def send_message(call: Call) -> Answer:
 
 async def list_scheduled(call: Call) -> Answer:
     """The brand's messages, newest first."""
-    wanted: ScheduledQuery = call.query
-    call.caller.act_for(wanted.brand_id)
-    if wanted.dedup_key is not None:
-        return Answer({"data": await _by_key(call, wanted)})
-    person = (await actions.digests(call.house, wanted.brand_id, person_id=wanted.person_id))["person_id"]
-    narrowed = Filter(
-        wanted.brand_id, wanted.status, person, None, wanted.channel, wanted.template_key,
-        time.read(wanted.since).instant if wanted.since else None,
-        time.read(wanted.until).instant if wanted.until else None,
-        _cursor(wanted.cursor), "schedule",
-    )  # fmt: skip
-    return Answer(
-        _page("data", await actions.find(call.house, call.caller, narrowed, wanted.limit), wanted.limit)
-    )
+    return Answer(await _search(call, call.query, None))
+
+
+async def search_scheduled(call: Call) -> Answer:
+    """The same list, narrowed by what must not stand in an address."""
+    return Answer(await _search(call, call.body, call.body.recipient))
 
 
 async def get_scheduled(call: Call) -> Answer:
@@ -65,14 +58,14 @@ async def get_message(call: Call) -> Answer:
 
 async def list_recent(call: Call) -> Answer:
     """The brand's messages of either kind, newest first."""
-    narrowed = Filter(call.query.brand_id, before=_cursor(call.query.cursor))
+    narrowed = Filter(call.query.brand_id, before=cursor(call.query.cursor))
     found = await actions.find(call.house, call.caller, narrowed, call.query.limit)
-    page = _page("messages", found, call.query.limit)
-    page["messages"] = [
+    answer = page("messages", found, call.query.limit)
+    answer["messages"] = [
         {"message_id": each["id"], **{n: each[n] for n in ("channel", "recipient", "status", "sent_at")}}
         for each in found
     ]
-    return Answer(page)
+    return Answer(answer)
 
 
 async def cancel_message(call: Call) -> Answer:
@@ -118,9 +111,34 @@ def _request(body: Send, scheduled_at: str | None) -> acceptance.Request:
     )
 
 
-async def _by_key(call: Call, wanted: ScheduledQuery) -> list[dict[str, Any]]:
-    found = await actions.find_by_key(call.house, call.caller, wanted.brand_id, wanted.dedup_key or "")
-    return [await actions.get_scheduled(call.house, call.caller, found)] if found else []
+async def _search(call: Call, wanted: ScheduledQuery, recipient: str | None) -> dict[str, Any]:
+    call.caller.act_for(wanted.brand_id)
+    if wanted.dedup_key is not None:
+        found = await actions.find_by_key(call.house, call.caller, wanted.brand_id, wanted.dedup_key)
+        return {"data": [await actions.get_scheduled(call.house, call.caller, found)] if found else []}
+    if recipient is not None:
+        recipient = normalise(wanted.channel or _likely_channel(recipient), recipient)
+    hashes = await actions.digests(
+        call.house, wanted.brand_id, person_id=wanted.person_id, recipient=recipient
+    )
+    narrowed = Filter(
+        brand_id=wanted.brand_id,
+        status=wanted.status,
+        person_hash=hashes["person_id"],
+        recipient_hash=hashes["recipient"],
+        channel=wanted.channel,
+        template_key=wanted.template_key,
+        since=time.read(wanted.since).instant if wanted.since else None,
+        until=time.read(wanted.until).instant if wanted.until else None,
+        before=cursor(wanted.cursor),
+        kind="schedule",
+    )
+    return page("data", await actions.find(call.house, call.caller, narrowed, wanted.limit), wanted.limit)
+
+
+def _likely_channel(recipient: str) -> str:
+    """For its spelling alone: an address is one with an @, all else is kept as it is."""
+    return "email" if "@" in recipient else "in_app"
 
 
 async def _outcome(call: Call, message_id: UUID, patience: float) -> dict[str, Any]:
@@ -154,7 +172,8 @@ def _patience(prefer: str) -> float:
     return min(float(value), _MOST_PATIENCE)
 
 
-def _cursor(text: str | None) -> UUID | None:
+def cursor(text: str | None) -> UUID | None:
+    """Where a list goes on; 422 where no list has given it."""
     if text is None:
         return None
     try:
@@ -163,6 +182,7 @@ def _cursor(text: str | None) -> UUID | None:
         raise invalid("cursor is not one that a list has given; leave it out to begin anew.") from None
 
 
-def _page(member: str, found: list[dict[str, Any]], limit: int) -> dict[str, Any]:
+def page(member: str, found: list[dict[str, Any]], limit: int) -> dict[str, Any]:
+    """A list's answer; with a cursor where there may be more."""
     more = {"next_cursor": found[-1]["id"]} if len(found) == limit else {}
     return {member: found, **more}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from comms.actions.setup import BrandSettings
-from comms.http import inbox, messages, setup
+from comms.http import bulk, devices, inbox, messages, setup
 from comms.http import shapes as s
 from comms.http.routing import Route
 
@@ -67,6 +67,36 @@ ROUTES = [
         {200: s.RecentList},
         {422: (*_INVALID, "unknown_brand")},
         query=s.BrandQuery,
+    ),
+    Route(
+        "POST",
+        "/v1/messages/scheduled/search",
+        READ,
+        messages.search_scheduled,
+        "Search scheduled messages",
+        {200: s.ScheduledList},
+        {422: (*_INVALID, "unknown_brand", "invalid_recipient")},
+        body=s.Search,
+    ),
+    Route(
+        "POST",
+        "/v1/messages/scheduled/cancel",
+        WRITE,
+        bulk.cancel_many,
+        "Cancel many messages",
+        {200: s.Verdicts},
+        {422: (*_INVALID, "unknown_brand")},
+        body=s.CancelMany,
+    ),
+    Route(
+        "POST",
+        "/v1/messages/scheduled/repin",
+        WRITE,
+        bulk.repin_many,
+        "Give what waits the current version",
+        {200: s.Verdicts},
+        {422: (*_INVALID, "unknown_brand")},
+        body=s.Repin,
     ),
     Route(
         "GET",
@@ -177,6 +207,17 @@ ROUTES = [
     ),
     Route(
         "POST",
+        "/v1/tokens/person",
+        "issue:person-tokens",
+        setup.create_person_token,
+        "Make a person's token",
+        {201: s.MadeToken},
+        {422: (*_INVALID, "unknown_brand")},
+        body=s.PersonToken,
+        tag="set-up",
+    ),
+    Route(
+        "POST",
         "/v1/messaging/templates",
         TEMPLATES,
         setup.create_template,
@@ -252,6 +293,39 @@ ROUTES = [
         body=s.BulkRead,
         tag="in-app",
         person=True,
+    ),
+    Route(
+        "PUT",
+        "/v1/devices",
+        WRITE,
+        devices.put_device,
+        "Register a device",
+        {200: s.Device},
+        {422: (*_INVALID, "unknown_brand")},
+        body=s.PutDevice,
+        tag="push",
+    ),
+    Route(
+        "GET",
+        "/v1/devices",
+        READ,
+        devices.list_devices,
+        "List a person's devices",
+        {200: s.DeviceList},
+        {422: (*_INVALID, "unknown_brand")},
+        query=s.DevicesQuery,
+        tag="push",
+    ),
+    Route(
+        "DELETE",
+        "/v1/devices",
+        WRITE,
+        devices.remove_device,
+        "Forget a device",
+        {200: s.Removed},
+        {**_NOT_FOUND, 422: _INVALID},
+        query=s.DeviceQuery,
+        tag="push",
     ),
     Route(
         "GET",

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from uuid import UUID
 
 import msgspec
 
-from comms.actions import brands, templates
+from comms.actions import brands, templates, tokens
 from comms.actions.setup import BrandSettings
 from comms.domain.errors import not_found
+from comms.domain.schedule import show
 from comms.http.routing import Answer, Call
-from comms.http.shapes import CreateTemplate, CreateVersion, PutProvider, Render
+from comms.http.shapes import CreateTemplate, CreateVersion, PersonToken, PutProvider, Render
 
 
 async def put_brand(call: Call) -> Answer:
@@ -47,6 +49,15 @@ async def put_provider(call: Call) -> Answer:
 async def get_provider(call: Call) -> Answer:
     """The provider without its secrets."""
     return Answer(await brands.get_provider(call.house, call.caller, call.request.path_params["provider_id"]))
+
+
+async def create_person_token(call: Call) -> Answer:
+    """A token for one person's own inbox and preferences."""
+    body: PersonToken = call.body
+    call.caller.act_for(body.brand_id)
+    lifetime = timedelta(seconds=body.expires_in)
+    token = await tokens.create(call.house, call.caller, body.brand_id, [], None, lifetime, body.person_id)
+    return Answer({"token": token, "expires_at": show(call.house.clock.now() + lifetime)}, 201)
 
 
 async def create_template(call: Call) -> Answer:

@@ -108,6 +108,63 @@ class ScheduledQuery(
     cursor: Identifier | None = None
 
 
+class Search(ScheduledQuery, frozen=True, forbid_unknown_fields=True):
+    """The same, with what must not stand in an address."""
+
+    recipient: Recipient | None = None
+
+
+class CancelMany(Struct, frozen=True, forbid_unknown_fields=True):
+    """Exactly one of `dedup_key`, `person_id` and `template_key` says what to cancel."""
+
+    brand_id: Name
+    dedup_key: Key | None = None
+    person_id: Name | None = None
+    template_key: Name | None = None
+    limit: Count = 1000
+    cursor: Identifier | None = None
+
+
+class Repin(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whose waiting messages get the template's current version."""
+
+    brand_id: Name
+    template_key: Name
+    channel: Channel
+    limit: Count = 1000
+    cursor: Identifier | None = None
+
+
+class Verdict(Struct, frozen=True):
+    """What became of one message; `error` where it stayed as it was."""
+
+    id: str
+    status: str
+    error: str | UnsetType = UNSET
+
+
+class Verdicts(Struct, frozen=True):
+    """Newest first."""
+
+    data: list[Verdict]
+    next_cursor: str | UnsetType = UNSET
+
+
+class PersonToken(Struct, frozen=True, forbid_unknown_fields=True):
+    """A token for one person, good for `expires_in` seconds."""
+
+    brand_id: Name
+    person_id: Name
+    expires_in: Annotated[int, Meta(ge=1, le=2_592_000)] = 3600
+
+
+class MadeToken(Struct, frozen=True):
+    """The only time that it is shown."""
+
+    token: str
+    expires_at: str
+
+
 class BrandQuery(Struct, frozen=True, forbid_unknown_fields=True):
     """The brand, and how many."""
 
@@ -283,6 +340,53 @@ class InboxList(Struct, frozen=True):
     """Newest first."""
 
     data: list[InboxItem]
+
+
+class PutDevice(Struct, frozen=True, forbid_unknown_fields=True):
+    """A device that takes push messages; `token` is what its push service gave the app."""
+
+    brand_id: Name
+    person_id: Name
+    kind: Literal["fcm", "apns", "expo", "webpush"]
+    token: Recipient
+    app: Name | None = None
+
+
+class Device(Struct, frozen=True):
+    """A registered device; its token is never shown."""
+
+    id: str
+    brand_id: str
+    person_id: str
+    kind: str
+    app: str | None
+    created_at: str
+
+
+class DeviceList(Struct, frozen=True):
+    """Newest first."""
+
+    data: list[Device]
+
+
+class DevicesQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whose devices."""
+
+    brand_id: Name
+    person_id: Name
+
+
+class DeviceQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which device."""
+
+    brand_id: Name
+    id: Identifier
+
+
+class Removed(Struct, frozen=True):
+    """How many went."""
+
+    removed: int
 
 
 class BulkRead(Struct, frozen=True, forbid_unknown_fields=True):

@@ -58,5 +58,5 @@ def _trick(outgoing: Outgoing) -> str | None:
     if outgoing.channel == "email":
         local = outgoing.recipient.rpartition("@")[0]
         return local if local in _DIGITS.values() else None
-    name = outgoing.person_id if outgoing.recipient == "person" else outgoing.recipient
-    return next((trick for trick in _DIGITS.values() if name.endswith(trick)), None)
+    names = (outgoing.recipient, outgoing.person_id)
+    return next((trick for trick in _DIGITS.values() if any(name.endswith(trick) for name in names)), None)

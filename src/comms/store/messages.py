@@ -10,6 +10,7 @@ from uuid import UUID
 import asyncpg
 
 from comms.domain.content import Sealed
+from comms.domain.ids import bucket_of
 from comms.store.database import Connection, Pool
 from comms.store.statements import sql
 
@@ -90,13 +91,27 @@ async def find(connection: Connection, wanted: Filter, limit: int) -> list[async
     return await connection.fetch(sql("messages", "list_scheduled"), *astuple(wanted), limit)
 
 
+async def open_ones(
+    connection: Connection,
+    brand_id: str,
+    person_hash: bytes | None,
+    template_key: str | None,
+    channel: str | None,
+    before: UUID | None,
+    limit: int,
+) -> list[UUID]:
+    """Messages that have not ended yet, newest first."""
+    values = (brand_id, person_hash, template_key, channel, before, limit)
+    return [row["id"] for row in await connection.fetch(sql("messages", "open"), *values)]
+
+
 async def cancel(
-    connection: Connection, bucket: int, message_id: UUID, now: datetime | None, actor: str, request_id: UUID
-) -> bool:
-    """Cancel what waits; False where it does not wait (any more)."""
-    return bool(
-        await connection.fetchval(sql("messages", "cancel"), bucket, message_id, now, actor, request_id)
-    )
+    connection: Connection, messages: list[UUID], now: datetime | None, actor: str, request_id: UUID
+) -> set[UUID]:
+    """Cancel those that wait; the others were too late."""
+    buckets = [bucket_of(each) for each in messages]
+    rows = await connection.fetch(sql("messages", "cancel"), buckets, messages, now, actor, request_id)
+    return {row["id"] for row in rows}
 
 
 async def lock_waiting(connection: Connection, bucket: int, message_id: UUID) -> asyncpg.Record | None:

@@ -64,7 +64,7 @@ class Waiting:
     event: str
     reason: str
     delay: timedelta
-    decision: dict[str, Any]
+    decision: dict[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +140,11 @@ async def lapsed(engine: Pool, now: datetime | None) -> list[asyncpg.Record]:
     return await engine.fetch(sql("queue", "lapsed"), now)
 
 
-async def rescue(engine: Pool, now: datetime | None, bucket: int, message_id: UUID, attempt: int) -> bool:
-    """Give a lapsed claim back to everybody; False where somebody else was faster."""
-    return bool(await engine.fetchval(sql("queue", "rescue"), now, bucket, message_id, attempt))
+async def rescue(
+    engine: Pool, now: datetime | None, bucket: int, message_id: UUID, attempt: int, pause: timedelta
+) -> bool:
+    """Give a lapsed claim back to everybody, after a pause; False where somebody else was faster."""
+    return bool(await engine.fetchval(sql("queue", "rescue"), now, bucket, message_id, attempt, pause))
 
 
 async def lose_lapsed(

@@ -212,15 +212,13 @@ create table inbox_item (
 create index inbox_person on inbox_item (brand_id, person_hash, id desc);
 
 create table device (
-  device_id uuid primary key,
+  device_id uuid primary key,              -- from a keyed hash of the token: the same token is the same device
   brand_id text not null,
   person_hash bytea not null,
   kind text not null check (kind in ('fcm', 'apns', 'expo', 'webpush')),
-  token_hash bytea not null,
-  token bytea not null,                    -- sealed, with person_id
+  content bytea not null,                  -- sealed: person_id, token
   app text,
-  created_at timestamptz not null,
-  unique (brand_id, token_hash)
+  created_at timestamptz not null
 );
 create index device_person on device (brand_id, person_hash);
 
@@ -245,7 +243,7 @@ grant insert on dedup, message, queue, delivery, ledger, inbox_item, sandbox_ite
 grant update on message, queue, delivery to comms_engine;
 grant delete on queue to comms_engine;
 grant insert on ledger, device to comms_api;
-grant update on message, queue, inbox_item, device to comms_api;
+grant update on message, queue, delivery, inbox_item, device to comms_api;
 grant delete on queue, device to comms_api;
 
 do $$

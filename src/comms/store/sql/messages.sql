@@ -58,22 +58,26 @@ select * from message_now
  order by id desc
  limit $11;
 
--- name: waiting_for_person
-select bucket, id from message_now
- where brand_id = $1 and person_hash = $2 and outcome is null and ($3::uuid is null or id < $3)
- order by id desc limit $4;
-
--- name: waiting_for_template
-select bucket, id from message_now
- where brand_id = $1 and template_key = $2 and ($5::text is null or channel = $5)
-   and outcome is null and ($3::uuid is null or id < $3)
- order by id desc limit $4;
+-- name: open
+-- What has not ended yet, newest first.
+select id from message
+ where brand_id = $1 and outcome is null
+   and ($2::bytea is null or person_hash = $2)
+   and ($3::text is null or template_key = $3)
+   and ($4::text is null or channel = $4)
+   and ($5::uuid is null or id < $5)
+ order by id desc limit $6;
 
 -- name: cancel
 -- cancel: scheduled -> cancelled
 -- Deleting the queue's row decides the race with a claim: whoever locks it first.
-with gone as (
-  delete from queue where bucket = $1 and id = $2 and state = 'scheduled' returning bucket, id, brand_id
+-- Locked in one order first, so that two who cancel the same messages do not embrace.
+with held as (
+  select q.bucket, q.id from queue q join unnest($1::int[], $2::uuid[]) as w (bucket, id) using (bucket, id)
+   where q.state = 'scheduled' order by q.bucket, q.id for update of q
+), gone as (
+  delete from queue q using held
+   where q.bucket = held.bucket and q.id = held.id and q.state = 'scheduled' returning q.bucket, q.id, q.brand_id
 ), done as (
   update message m set outcome = 'cancelled', cancelled_at = coalesce($3, statement_timestamp())
     from gone where m.bucket = gone.bucket and m.id = gone.id
@@ -120,6 +124,9 @@ select id from gone;
 with again as (
   update queue set state = 'scheduled', due_at = coalesce($3, statement_timestamp())
    where bucket = $1 and id = $2 and state = 'unknown' returning bucket, id, brand_id
+), reopened as (
+  update delivery d set outcome = 'try_later'
+    from again where d.bucket = again.bucket and d.message_id = again.id and d.outcome = 'lost'
 ), noted as (
   insert into ledger (bucket, message_id, brand_id, at, event, details, actor, request_id)
   select bucket, id, brand_id, coalesce($3, statement_timestamp()), 'settled', $4, $5, $6 from again

@@ -34,7 +34,7 @@ select m.bucket, m.id, m.brand_id, m.channel, m.template_id, m.version_id, m.hip
 
 -- name: frozen
 -- What earlier attempts froze: the same bytes go out again.
-select message_id, n, provider_id, payload, outcome from delivery
+select message_id, n, provider_id, payload, outcome, reason, reference from delivery
  where (bucket, message_id) in (select * from unnest($1::int[], $2::uuid[]))
  order by message_id, n;
 
@@ -111,7 +111,7 @@ with given as (
    where q.bucket = g.bucket and q.id = g.id and q.state = 'sending' and q.owner = $9 and q.attempt = g.attempt
   returning g.*, q.brand_id, q.due_at
 ), done as (
-  update message m set decision = g.decision from moved g where m.bucket = g.bucket and m.id = g.id
+  update message m set decision = coalesce(g.decision, m.decision) from moved g where m.bucket = g.bucket and m.id = g.id
 ), noted as (
   insert into ledger (bucket, message_id, brand_id, at, event, details)
   select bucket, id, brand_id, coalesce($1, statement_timestamp()),
@@ -156,8 +156,10 @@ select q.bucket, q.id, q.attempt, q.owner, m.template_id,
 
 -- name: rescue
 -- rescue: sending -> scheduled
+-- $5: a pause, so that a message on which workers die does not take one after the other with it.
 with again as (
-  update queue set state = 'scheduled', owner = null, lease_until = null
+  update queue set state = 'scheduled', owner = null, lease_until = null,
+         due_at = greatest(due_at, coalesce($1, statement_timestamp()) + $5::interval)
    where bucket = $2 and id = $3 and state = 'sending' and attempt = $4
      and lease_until < coalesce($1, statement_timestamp())
   returning bucket, id, brand_id, attempt

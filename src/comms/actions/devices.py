@@ -1,0 +1,85 @@
+"""Devices: registered for a person, and found again when a push goes to the person."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from comms.actions.house import House
+from comms.actions.setup import Brand
+from comms.domain.caller import Caller
+from comms.domain.content import Plain, Sealed
+from comms.domain.errors import not_found
+from comms.domain.recipient import PERSON
+from comms.domain.schedule import show
+from comms.store import devices as rows
+
+_MOST = 100
+"""Devices of one person that a push goes to, the newest first."""
+
+
+async def put(
+    house: House, caller: Caller, brand_id: str, person_id: str, kind: str, token: str, app: str | None
+) -> dict[str, Any]:
+    """Register a device. The same token again is the same device, whoever holds it now."""
+    caller.act_for(brand_id)
+    brand = await house.setup.require_brand(brand_id)
+    device_id = UUID(bytes=brand.cipher.digest("device", token)[:16], version=5)
+    sealed = brand.cipher.seal(Plain(msgspec.json.encode([person_id, token])), device_id, "device")
+    person_hash = brand.cipher.digest("person_id", person_id)
+    async with house.database.brand(brand_id) as connection:
+        row = await rows.put(
+            connection, device_id, brand_id, person_hash, kind, sealed, app, house.clock.now()
+        )
+    return _show(row, person_id)
+
+
+async def listed(house: House, caller: Caller, brand_id: str, person_id: str) -> list[dict[str, Any]]:
+    """The person's devices, newest first, without their tokens."""
+    caller.act_for(brand_id)
+    brand = await house.setup.require_brand(brand_id)
+    async with house.database.brand(brand_id) as connection:
+        found = await rows.of_person(connection, brand_id, brand.cipher.digest("person_id", person_id), _MOST)
+    return [_show(row, person_id) for row in found]
+
+
+async def remove(house: House, caller: Caller, brand_id: str, device_id: UUID) -> None:
+    """Forget a device."""
+    caller.act_for(brand_id)
+    async with house.database.brand(brand_id) as connection:
+        if not await rows.remove(connection, brand_id, device_id):
+            raise not_found("device")
+
+
+async def tokens(house: House, brand: Brand, person_id: str, recipient: str) -> list[str]:
+    """Where a push to `recipient` goes: `person`, a registered device's id, or a token as it is."""
+    engine = house.database.engine
+    if recipient == PERSON:
+        person_hash = brand.cipher.digest("person_id", person_id)
+        found = await rows.of_person(engine, brand.brand_id, person_hash, _MOST)
+        return [_token(brand, row) for row in found]
+    try:
+        row = await rows.get(engine, brand.brand_id, UUID(recipient))
+    except ValueError:
+        row = None
+    return [_token(brand, row) if row else recipient]
+
+
+def _token(brand: Brand, row: asyncpg.Record) -> str:
+    opened = brand.cipher.open(Sealed(row["content"]), row["device_id"], "device")
+    token: str = msgspec.json.decode(opened)[1]
+    return token
+
+
+def _show(row: asyncpg.Record, person_id: str) -> dict[str, Any]:
+    return {
+        "id": str(row["device_id"]),
+        "brand_id": row["brand_id"],
+        "person_id": person_id,
+        "kind": row["kind"],
+        "app": row["app"],
+        "created_at": show(row["created_at"]),
+    }

@@ -1,0 +1,35 @@
+"""Many messages at once."""
+
+from __future__ import annotations
+
+from comms.actions import bulk
+from comms.domain.errors import invalid
+from comms.http.messages import cursor, page
+from comms.http.routing import Answer, Call
+from comms.http.shapes import CancelMany, Repin
+
+
+async def cancel_many(call: Call) -> Answer:
+    """The message of a key, or what is open for a person or of a template."""
+    body: CancelMany = call.body
+    if sum(each is not None for each in (body.dedup_key, body.person_id, body.template_key)) != 1:
+        raise invalid("Name exactly one of dedup_key, person_id and template_key.")
+    verdicts = await bulk.cancel(
+        call.house,
+        call.caller,
+        body.brand_id,
+        dedup_key=body.dedup_key,
+        person_id=body.person_id,
+        template_key=body.template_key,
+        before=cursor(body.cursor),
+        limit=body.limit,
+    )
+    return Answer(page("data", verdicts, body.limit))
+
+
+async def repin_many(call: Call) -> Answer:
+    """All that wait get the template's current version."""
+    body: Repin = call.body
+    wanted = (body.brand_id, body.template_key, body.channel)
+    verdicts = await bulk.repin(call.house, call.caller, *wanted, cursor(body.cursor), body.limit)
+    return Answer(page("data", verdicts, body.limit))
