@@ -24,6 +24,8 @@ def set_up(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_formatter())
     logging.basicConfig(handlers=[handler], level=threshold, force=True)
+    # It tells of every try to reconnect, with a traceback; we say that the database is away ourselves.
+    logging.getLogger("asyncpg").setLevel(logging.ERROR)
     structlog.configure(
         processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),

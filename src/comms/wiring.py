@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
+from typing import NamedTuple
 
 import structlog
 
-from comms.actions import inbox
+from comms.actions import health, inbox
 from comms.actions.acceptor import Acceptor
 from comms.actions.house import House
 from comms.actions.setup import Setup
@@ -24,17 +25,24 @@ from comms.store.migrate import migrate
 from comms.store.statements import sql
 
 
+class Found(NamedTuple):
+    """Where the database listens; `server` is the embedded one where this process supervises it."""
+
+    dsn: str
+    server: EmbeddedPostgres | None = None
+
+
 @contextmanager
-def database(settings: Settings) -> Iterator[str]:
-    """The address of the database: the one named, the one that runs, or one started for the time being."""
-    address = settings.database_url or running_dsn(settings.data_dir)
+def database(settings: Settings, *, share: bool = True) -> Iterator[Found]:
+    """The database named, the one that runs here (with `share`), or one started for the time being."""
+    address = settings.database_url or (running_dsn(settings.data_dir) if share else None)
     if address:
-        yield address
+        yield Found(address)
         return
     server = EmbeddedPostgres(settings.data_dir)
     server.start()
     try:
-        yield server.dsn
+        yield Found(server.dsn, server)
     finally:
         server.stop()
 
@@ -59,6 +67,13 @@ async def house(dsn: str, settings: Settings, master: MasterKey, clock: Clock) -
         await database.close()
 
 
+async def examine(dsn: str, settings: Settings, master: MasterKey) -> list[health.Finding]:
+    """What there is to say about this installation."""
+    async with house(dsn, settings, master, Clock()) as built:
+        await built.setup.refresh()
+        return await health.examine(built)
+
+
 def tools(built: House) -> Tools:
     """What providers may use of the house."""
     return Tools(
@@ -80,8 +95,10 @@ def master_key(settings: Settings) -> MasterKey:
             raise MasterKeyWrong(
                 "Set COMMS_MASTER_KEY or COMMS_MASTER_KEY_FILE: openssl rand -base64 32 makes one."
             )
-        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = settings.data_dir / "master.key"
+        if (settings.data_dir / "postgres").exists() and not path.exists():
+            raise MasterKeyWrong(f"{path} is gone: restore it; no other key opens this database.")
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         if make_key_file(path):
             structlog.get_logger().info(
                 "master_key_made", path=str(path), advice="keep a copy: without it nothing opens"

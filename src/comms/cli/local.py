@@ -22,11 +22,11 @@ OPERATOR = Caller("operator", ANY, frozenset(["admin:comms"]), uuid4())
 def act(settings: Settings, work: Callable[[House], Awaitable[Result]]) -> Result:
     """Run `work` on the database that the settings name, started for the time being if need be."""
     key = wiring.master_key(settings)
-    with wiring.database(settings) as dsn:
+    with wiring.database(settings) as found:
 
         async def main() -> Result:
-            await wiring.bring_up_to_date(dsn)
-            async with wiring.house(dsn, settings, key, Clock()) as house:
+            await wiring.bring_up_to_date(found.dsn)
+            async with wiring.house(found.dsn, settings, key, Clock()) as house:
                 return await work(house)
 
         return asyncio.run(main())

@@ -5,19 +5,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import socket
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack
 
 import click
+import structlog
 import uvicorn
 import uvloop
 
 from comms import telemetry, wiring
 from comms.actions.house import House
+from comms.cli.shared import stop
 from comms.clock import Clock
 from comms.dispatch.worker import Worker
+from comms.embedded_postgres import EmbeddedPostgres
 from comms.http.app import application
 from comms.settings import Settings
+
+log = structlog.get_logger()
+
+_LOOK_SECONDS = 0.5
+_BACKLOG = 2048
 
 Meanwhile = Callable[[House, str], Awaitable[bool]]
 """What runs beside the service, given its address; True: stop when it is done."""
@@ -35,64 +43,88 @@ def run(settings: Settings, *, api: bool, worker: bool, meanwhile: Meanwhile | N
     """Run the parts until SIGTERM or Ctrl-C, then let what is in flight finish."""
     telemetry.set_up(settings.log_level)
     key = wiring.master_key(settings)
-    with wiring.database(settings) as dsn:
+    listener = _listen(settings) if api else None
+    with wiring.database(settings, share=not (api and worker)) as found:
 
         async def main() -> None:
-            await wiring.bring_up_to_date(dsn)
-            async with AsyncExitStack() as stack:
-                house = await stack.enter_async_context(wiring.house(dsn, settings, key, Clock()))
-                await _run_parts(house, dsn, api=api, worker=worker, meanwhile=meanwhile)
+            await wiring.bring_up_to_date(found.dsn)
+            async with wiring.house(found.dsn, settings, key, Clock()) as house:
+                await _run_parts(house, found, listener, worker=worker, meanwhile=meanwhile)
 
         uvloop.run(main())
 
 
-async def _run_parts(house: House, dsn: str, *, api: bool, worker: bool, meanwhile: Meanwhile | None) -> None:
-    stop = asyncio.Event()
+async def _run_parts(
+    house: House,
+    found: wiring.Found,
+    listener: socket.socket | None,
+    *,
+    worker: bool,
+    meanwhile: Meanwhile | None,
+) -> None:
+    stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with asyncio.TaskGroup() as parts:
+        if found.server:
+            parts.create_task(_keep_alive(found.server, stopped))
         if worker:
-            parts.create_task(Worker(house, wiring.tools(house)).run(stop, dsn))
-        if api:
+            parts.create_task(Worker(house, wiring.tools(house)).run(stopped, found.dsn))
+        if listener:
             server = _server(house)
-            parts.create_task(server.serve())
-            address = await _address(server)
-            click.echo(f"comms listens on {address}")
-            parts.create_task(_end(server, stop))
+            parts.create_task(server.serve([listener]))
+            parts.create_task(_end(server, stopped))
+            click.echo(f"comms listens on {_address(listener)}")
             if meanwhile:
-                parts.create_task(_beside(meanwhile, house, address, stop))
+                parts.create_task(_beside(meanwhile, house, _address(listener), stopped))
         else:
             click.echo("comms worker runs")
 
 
-async def _beside(meanwhile: Meanwhile, house: House, address: str, stop: asyncio.Event) -> None:
+async def _keep_alive(server: EmbeddedPostgres, stopped: asyncio.Event) -> None:
+    """Start the embedded server again where it died; meanwhile requests are answered 503."""
+    stopping = asyncio.create_task(stopped.wait())
+    while not stopped.is_set():
+        await asyncio.wait([stopping], timeout=_LOOK_SECONDS)
+        if not stopped.is_set() and not server.is_alive():
+            log.error("postgres_died", advice="it is started again; see postgres.log in the data directory")
+            server.stop()
+            server.start()
+
+
+async def _beside(meanwhile: Meanwhile, house: House, address: str, stopped: asyncio.Event) -> None:
     if await meanwhile(house, address):
-        stop.set()
+        stopped.set()
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """The socket, bound before anything else starts: a port that is taken costs nothing but a sentence."""
+    try:
+        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
+        family, _, _, _, address = found[0]
+        return socket.create_server((str(address[0]), int(address[1])), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        stop(f"{settings.host}, port {settings.port}: {error.strerror}.")
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _server(house: House) -> _Server:
-    settings = house.settings
     return _Server(
         uvicorn.Config(
             application(house),
-            host=settings.host,
-            port=settings.port,
             log_config=None,
             log_level="warning",
             access_log=False,
             server_header=False,
-            timeout_graceful_shutdown=int(settings.drain_seconds) or None,
+            timeout_graceful_shutdown=int(house.settings.drain_seconds) or None,
         )
     )
 
 
-async def _address(server: _Server) -> str:
-    while not server.started:  # noqa: ASYNC110 - the library has no event for it
-        await asyncio.sleep(0.005)
-    host, port = server.servers[0].sockets[0].getsockname()[:2]
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
-
-
-async def _end(server: _Server, stop: asyncio.Event) -> None:
-    await stop.wait()
+async def _end(server: _Server, stopped: asyncio.Event) -> None:
+    await stopped.wait()
     server.should_exit = True

@@ -12,6 +12,7 @@ import asyncpg
 from comms.actions.setup import Account, Brand
 from comms.domain.content import Rendered
 from comms.domain.decision import Facts, Verdict
+from comms.domain.schedule import show
 from comms.providers.base import Outcome
 
 
@@ -81,12 +82,12 @@ class Work:
     def decision(self) -> dict[str, Any]:
         """The verdict with its facts, as it is kept."""
         facts = [
-            {"kind": "lateness", "id": str(self.id), "deadline": self.facts.deadline.isoformat()},
+            {"kind": "lateness", "id": str(self.id), "deadline": show(self.facts.deadline)},
             {"kind": "route", "id": self.brand.brand_id, "usable_providers": self.facts.usable_providers,
              "hipaa": self.facts.hipaa},
         ]  # fmt: skip
         return {
-            "decided_at": self.facts.now.isoformat(),
+            "decided_at": show(self.facts.now),
             "verdict": self.verdict.verdict,
             "rule": self.verdict.rule,
             "reason": self.verdict.reason,

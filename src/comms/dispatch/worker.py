@@ -151,7 +151,7 @@ class Worker:
         """Hear of sooner work. Where the connection breaks, the look every second does without."""
         while not stop.is_set():
             try:
-                connection = await connect_once(dsn)
+                connection = await connect_once(dsn, "comms worker")
                 await connection.add_listener(WAKE, lambda *_: self._wake.set())
                 while not connection.is_closed():  # noqa: ASYNC110 - a broken one says nothing
                     await asyncio.sleep(_LONGEST_SLEEP)

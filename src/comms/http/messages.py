@@ -8,7 +8,9 @@ from uuid import UUID
 
 from comms.actions import acceptance
 from comms.actions import messages as actions
+from comms.actions.house import House
 from comms.domain import schedule as time
+from comms.domain.caller import Caller
 from comms.domain.errors import invalid
 from comms.domain.lifecycle import Status
 from comms.domain.recipient import normalise
@@ -16,7 +18,10 @@ from comms.http.routing import Answer, Call
 from comms.http.shapes import Patch, Schedule, ScheduledQuery, Send
 from comms.store.messages import Filter
 
-_PATIENCE, _MOST_PATIENCE = 10.0, 30.0
+PATIENCE = 10.0
+"""Seconds that `send` waits for the outcome unless `Prefer: wait=` says otherwise."""
+
+_MOST_PATIENCE = 30.0
 _LOOKS = (0.005, 0.01, 0.02, 0.04)
 _OPEN = {Status.SCHEDULED, Status.SENDING}
 
@@ -24,7 +29,7 @@ _OPEN = {Status.SCHEDULED, Status.SENDING}
 async def schedule_message(call: Call) -> Answer:
     """Accept a message for its time."""
     body: Schedule = call.body
-    accepted = await acceptance.schedule(call.house, call.caller, _request(body, body.scheduled_at))
+    accepted = await acceptance.schedule(call.house, call.caller, asked(body, body.scheduled_at))
     headers = {"Idempotent-Replayed": "true"} if accepted.replayed else {}
     return Answer(accepted.message, 201, headers)
 
@@ -32,18 +37,19 @@ async def schedule_message(call: Call) -> Answer:
 async def send_message(call: Call) -> Answer:
     """Accept a message for now, and wait for what becomes of it."""
     patience = _patience(call.request.headers.get("Prefer", ""))
-    accepted = await acceptance.schedule(call.house, call.caller, _request(call.body, None))
-    return Answer(await _outcome(call, UUID(accepted.message["id"]), patience))
+    accepted = await acceptance.schedule(call.house, call.caller, asked(call.body, None))
+    message_id = UUID(accepted.message["id"])
+    return Answer(await outcome(call.house, call.caller, message_id, patience))
 
 
 async def list_scheduled(call: Call) -> Answer:
     """The brand's messages, newest first."""
-    return Answer(await _search(call, call.query, None))
+    return Answer(await search(call.house, call.caller, call.query, None))
 
 
 async def search_scheduled(call: Call) -> Answer:
     """The same list, narrowed by what must not stand in an address."""
-    return Answer(await _search(call, call.body, call.body.recipient))
+    return Answer(await search(call.house, call.caller, call.body, call.body.recipient))
 
 
 async def get_scheduled(call: Call) -> Answer:
@@ -53,7 +59,7 @@ async def get_scheduled(call: Call) -> Answer:
 
 async def get_message(call: Call) -> Answer:
     """One message, as `send` answers it."""
-    return Answer(await _result(call, call.path_id("message")))
+    return Answer(await _result(call.house, call.caller, call.path_id("message")))
 
 
 async def list_recent(call: Call) -> Answer:
@@ -97,7 +103,8 @@ async def explain_message(call: Call) -> Answer:
     return Answer(await actions.explain(call.house, call.caller, call.path_id("message")))
 
 
-def _request(body: Send, scheduled_at: str | None) -> acceptance.Request:
+def asked(body: Send, scheduled_at: str | None) -> acceptance.Request:
+    """The body as the action takes it."""
     return acceptance.Request(
         channel=body.channel,
         template_key=body.template_key,
@@ -111,16 +118,17 @@ def _request(body: Send, scheduled_at: str | None) -> acceptance.Request:
     )
 
 
-async def _search(call: Call, wanted: ScheduledQuery, recipient: str | None) -> dict[str, Any]:
-    call.caller.act_for(wanted.brand_id)
+async def search(
+    house: House, caller: Caller, wanted: ScheduledQuery, recipient: str | None
+) -> dict[str, Any]:
+    """A page of the brand's scheduled messages that fit."""
+    caller.act_for(wanted.brand_id)
     if wanted.dedup_key is not None:
-        found = await actions.find_by_key(call.house, call.caller, wanted.brand_id, wanted.dedup_key)
-        return {"data": [await actions.get_scheduled(call.house, call.caller, found)] if found else []}
+        found = await actions.find_by_key(house, caller, wanted.brand_id, wanted.dedup_key)
+        return {"data": [await actions.get_scheduled(house, caller, found)] if found else []}
     if recipient is not None:
         recipient = normalise(wanted.channel or _likely_channel(recipient), recipient)
-    hashes = await actions.digests(
-        call.house, wanted.brand_id, person_id=wanted.person_id, recipient=recipient
-    )
+    hashes = await actions.digests(house, wanted.brand_id, person_id=wanted.person_id, recipient=recipient)
     narrowed = Filter(
         brand_id=wanted.brand_id,
         status=wanted.status,
@@ -133,7 +141,7 @@ async def _search(call: Call, wanted: ScheduledQuery, recipient: str | None) -> 
         before=cursor(wanted.cursor),
         kind="schedule",
     )
-    return page("data", await actions.find(call.house, call.caller, narrowed, wanted.limit), wanted.limit)
+    return page("data", await actions.find(house, caller, narrowed, wanted.limit), wanted.limit)
 
 
 def _likely_channel(recipient: str) -> str:
@@ -141,20 +149,20 @@ def _likely_channel(recipient: str) -> str:
     return "email" if "@" in recipient else "in_app"
 
 
-async def _outcome(call: Call, message_id: UUID, patience: float) -> dict[str, Any]:
+async def outcome(house: House, caller: Caller, message_id: UUID, patience: float) -> dict[str, Any]:
     """What is known once the message is settled, or when patience ends."""
     looks = iter(_LOOKS)
     ends = asyncio.get_running_loop().time() + patience
     while True:
-        shown = await _result(call, message_id)
+        shown = await _result(house, caller, message_id)
         left = ends - asyncio.get_running_loop().time()
         if shown["status"] not in _OPEN or left <= 0:
             return shown
         await asyncio.sleep(min(next(looks, 0.1), left))
 
 
-async def _result(call: Call, message_id: UUID) -> dict[str, Any]:
-    row, address = await actions.get(call.house, call.caller, message_id)
+async def _result(house: House, caller: Caller, message_id: UUID) -> dict[str, Any]:
+    row, address = await actions.get(house, caller, message_id)
     return {
         "message_id": str(row["id"]),
         "dedup_key": address["dedup_key"],
@@ -168,7 +176,7 @@ def _patience(prefer: str) -> float:
     """Seconds from `Prefer: wait=N` (RFC 7240, section 4.3), at most thirty."""
     name, _, value = prefer.strip().partition("=")
     if name.strip().lower() != "wait" or not value.strip().isdecimal() or not value.isascii():
-        return _PATIENCE
+        return PATIENCE
     return min(float(value), _MOST_PATIENCE)
 
 

@@ -58,9 +58,9 @@ async def connect(dsn: str) -> Database:
     )
 
 
-async def connect_once(dsn: str) -> Connection:
-    """One connection as the owner, for migrations and commands."""
-    connection: Connection = await asyncpg.connect(dsn, server_settings=_LIMITS)
+async def connect_once(dsn: str, name: str = "comms") -> Connection:
+    """One connection as the owner; `name` is how the server lists it."""
+    connection: Connection = await asyncpg.connect(dsn, server_settings=_LIMITS | {"application_name": name})
     return connection
 
 

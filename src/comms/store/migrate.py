@@ -54,6 +54,14 @@ async def migrate(connection: Connection) -> list[str]:
     return [migration.name for migration in missing]
 
 
+async def missing(connection: Connection) -> list[str]:
+    """The names of what `migrate` would apply; changes nothing."""
+    if await connection.fetchval("select to_regclass('migration')") is None:
+        return [migration.name for migration in migrations()]
+    applied = {row["number"] for row in await connection.fetch("select number from migration")}
+    return [migration.name for migration in migrations() if migration.number not in applied]
+
+
 async def _applied(connection: Connection) -> dict[int, bytes]:
     await connection.execute(
         """create table if not exists migration (

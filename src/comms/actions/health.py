@@ -1,0 +1,66 @@
+"""Is all well? What an operator is told, with what to do."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from comms.actions.house import House
+from comms.actions.setup import BrandSettings
+from comms.providers.catalogue import KINDS
+from comms.store import health as rows
+
+
+class Finding(NamedTuple):
+    """`what` was looked at, what was `found`, and what to do about it (None: all is well)."""
+
+    what: str
+    found: str
+    advice: str | None = None
+
+
+async def examine(house: House) -> list[Finding]:
+    """Workers, what is stuck, routes."""
+    counted = await rows.counts(house.database.owner)
+    findings = [
+        Finding("PostgreSQL", counted["version"]),
+        Finding("workers", f"{counted['workers']} at work", _no_worker(counted["workers"])),
+        _stuck("overdue messages", counted["overdue"], "does a worker run, and does its log say why not?"),
+        _stuck("lapsed claims", counted["lapsed"], "a worker gives them back within seconds: does one run?"),
+        _stuck("unknown messages", counted["unknown"], "comms message list --status unknown; settle each"),
+    ]
+    for row in await rows.channels(house.database.owner):
+        findings += await _route(house, row["brand_id"], row["channel"])
+    return findings
+
+
+def _no_worker(count: int) -> str | None:
+    return None if count else "nothing goes out: comms serve or comms worker runs one"
+
+
+def _stuck(what: str, count: int, advice: str) -> Finding:
+    return Finding(what, str(count), advice if count else None)
+
+
+async def _route(house: House, brand_id: str, channel: str) -> list[Finding]:
+    """What a brand's templates of a channel need: a route, with providers that are there and fit."""
+    brand = await house.setup.require_brand(brand_id)
+    what, named = f"brand {brand_id}, {channel}", _named(brand.settings, channel)
+    if not named:
+        return [Finding(what, "no route", f"name providers in the brand's routes.{channel}")]
+    findings = []
+    for provider_id in named:
+        account = await house.setup.account(provider_id)
+        if account is None:
+            findings.append(Finding(what, f"provider {provider_id} is not set up", "PUT /v1/providers/..."))
+        elif channel not in KINDS[account.kind].channels:
+            findings.append(Finding(what, f"{provider_id} carries no {channel}", "take it off the route"))
+        elif not account.carries(brand_id, channel, hipaa=False):
+            findings.append(Finding(what, f"{provider_id} is not for this brand", "add it to its brands"))
+    sender = channel != "email" or brand.settings.senders.email is not None
+    if not sender:
+        findings.append(Finding(what, "no sender", "set the brand's senders.email.address"))
+    return findings or [Finding(what, ", ".join(named))]
+
+
+def _named(settings: BrandSettings, channel: str) -> list[str]:
+    return next((named for known, named in settings.routes.items() if known == channel), [])

@@ -1,0 +1,66 @@
+"""What every command shares: the settings in force, and one sentence for what went wrong."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+import msgspec
+
+from comms import settings
+
+data_dir_option = click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    help="where the embedded PostgreSQL and the master key live",
+)
+
+
+class Commands(click.Group):
+    """Says what went wrong in one sentence, without a traceback."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except Exception as problem:
+            sentence = _sentence(_innermost(problem))
+            if sentence is None:
+                raise
+            stop(sentence)
+
+
+def in_force(**given: Any) -> settings.Settings:
+    """The settings, with what the command line says over them."""
+    return msgspec.structs.replace(settings.load(), **{n: v for n, v in given.items() if v is not None})
+
+
+def stop(sentence: str) -> NoReturn:
+    """Say it on standard error and end with status 1."""
+    click.echo(f"comms: {sentence}", err=True)
+    sys.exit(1)
+
+
+def _innermost(problem: Exception) -> Exception:
+    """What a group of tasks ended with."""
+    while isinstance(problem, ExceptionGroup) and len(problem.exceptions) == 1:
+        problem = problem.exceptions[0]
+    return problem
+
+
+def _sentence(problem: Exception) -> str | None:
+    """What a person is told; None for a fault of ours."""
+    from comms.domain.errors import Refused
+    from comms.embedded_postgres import CannotStart
+    from comms.privacy.keyring import MasterKeyWrong
+    from comms.store.migrate import MigrationRefused
+
+    if isinstance(problem, settings.BadSetting | CannotStart | MigrationRefused | MasterKeyWrong):
+        return str(problem)
+    if isinstance(problem, Refused):
+        return problem.message
+    if isinstance(problem, OSError) and not isinstance(problem, BrokenPipeError):
+        return f"The database can't be reached: {problem.strerror or type(problem).__name__}."
+    return None

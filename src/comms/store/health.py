@@ -1,0 +1,20 @@
+"""What the database knows of the service's health."""
+
+from __future__ import annotations
+
+import asyncpg
+
+from comms.store.database import Pool
+from comms.store.statements import sql
+
+
+async def counts(pool: Pool) -> asyncpg.Record:
+    """version, workers, overdue (by a minute), lapsed, unknown."""
+    row = await pool.fetchrow(sql("health", "counts"))
+    assert row is not None  # noqa: S101 - a select without from answers one row
+    return row
+
+
+async def channels(pool: Pool) -> list[asyncpg.Record]:
+    """brand_id and channel of every published template."""
+    return await pool.fetch(sql("health", "channels"))
