@@ -165,7 +165,11 @@ class Pipeline:
             )
 
     async def _ask(self, work: Work, delivery: Delivery, account: Account) -> Outcome:
-        provider = self._accounts.provider(account)
+        try:
+            provider = self._accounts.provider(account)
+        except Exception as error:  # noqa: BLE001 - what was valid when it was stored need not stay so: a certificate ends
+            log.error("provider_not_built", provider_id=account.provider_id, problem=type(error).__name__)
+            return Misconfigured("settings_refused")
         try:
             async with asyncio.timeout(self._call_seconds):
                 outcome = await provider.send(_outgoing(work, delivery, account))
