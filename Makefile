@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 EXPORT := $(UV) export --quiet --no-emit-project --no-header --no-annotate --format requirements.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test format lock clean
+.PHONY: help setup setup-dev demo test format openapi lock clean
 MAKEFLAGS += --no-print-directory
 
 help: ## show this list
@@ -29,6 +29,10 @@ test: setup-dev ## check style, types and layers, then run the tests
 format: setup-dev ## put the code into its canonical form
 	@$(BIN)/ruff check --quiet --fix
 	@$(BIN)/ruff format --quiet
+
+openapi: setup-dev ## write docs/openapi.json anew, after a change of the API
+	@$(BIN)/python -c 'from msgspec import json; from comms.http.app import DOCUMENT; \
+		print(json.format(json.encode(DOCUMENT)).decode())' > docs/openapi.json
 
 lock: ## resolve the dependencies anew (needs uv)
 	@$(UV) lock --quiet --upgrade

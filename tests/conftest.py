@@ -15,8 +15,9 @@ import structlog
 from comms.actions.acceptor import Acceptor
 from comms.actions.brands import put_brand, put_provider
 from comms.actions.house import House
-from comms.actions.setup import BrandSettings, Channel, EmailSender, Senders, Setup, SmsSender
+from comms.actions.setup import Setup
 from comms.actions.templates import NewTemplate, add_version, create
+from comms.domain.brand import BrandSettings, EmailSender, Routes, Senders, SmsSender
 from comms.domain.caller import Caller
 from comms.domain.schedule import DEFAULT_MAX_LATE
 from comms.embedded_postgres import EmbeddedPostgres
@@ -91,15 +92,10 @@ async def loop_health(house: House) -> Caller:
     caller = Caller("tester", "*", frozenset(["admin:comms"]), UUID(int=7))
     await put_provider(house, caller, "sand", "sandbox", {}, {}, baa=False, limits={}, brands=None)
     await put_provider(house, caller, "box", "inbox", {}, {}, baa=True, limits={}, brands=None)
-    routes: dict[Channel, list[str]] = {
-        "email": ["sand"],
-        "sms": ["sand"],
-        "push": ["sand"],
-        "in_app": ["box"],
-    }
+    routes = Routes(email=["sand"], sms=["sand"], push=["sand"], in_app=["box"])
     senders = Senders(EmailSender("care@loop.test", "Loop"), SmsSender("+15555550100"))
     await put_brand(house, caller, "loop", BrandSettings(name="Loop", routes=routes, senders=senders))
-    for channel in routes:
+    for channel in ("email", "sms", "push", "in_app"):
         new = NewTemplate("loop", "visit", channel, None, "transactional", DEFAULT_MAX_LATE, "prefer_silence")
         template = await create(house, caller, new)
         version = {"subject": "Your visit", "body": "Hi {{ name }}"}

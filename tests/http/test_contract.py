@@ -14,13 +14,11 @@ import pytest
 from comms.actions import tokens
 from comms.actions.house import House
 from comms.cli.local import OPERATOR
-from comms.http.app import OPEN
-from comms.http.openapi import document
+from comms.http.app import DOCUMENT
 from comms.http.routes import ROUTES
 from tests.http.bad_inputs import GOOD
 
 SEED = Path(__file__).parents[3] / "shared" / "seed" / "post_v1_messages_schedule.txt"
-DOCUMENT = document([*ROUTES, *OPEN])
 
 pytestmark = pytest.mark.anyio
 
@@ -38,6 +36,11 @@ def published() -> list[dict[str, Any]]:
 def shape(name: str) -> dict[str, Any]:
     found: dict[str, Any] = DOCUMENT["components"]["schemas"][name]
     return found
+
+
+async def test_the_written_document_is_the_served_one() -> None:
+    written = json.loads((Path(__file__).parents[2] / "docs" / "openapi.json").read_text())
+    assert written == json.loads(json.dumps(DOCUMENT)), "run make openapi"
 
 
 async def test_the_request_is_the_published_one_member_by_member() -> None:
@@ -177,8 +180,82 @@ async def test_bad_queries(client: httpx.AsyncClient, parameters: dict[str, str]
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1/messages/x", "/v1/messages/scheduled/%00", "/v1/nothing", "/v1/brands/%00", "//v1"]
+    "path", ["/v1/brands/%00", "/v1/providers/" + "x" * 256, "/v1/inbox/a%00b?brand_id=loop"]
+)
+async def test_names_in_addresses_are_bounded(client: httpx.AsyncClient, path: str) -> None:
+    answer = await client.get(path)
+    assert (answer.status_code, answer.json()["error"]) == (422, "validation_error")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allow"),
+    [
+        ("GET", "/v1/messages/schedule", "POST"),
+        ("PATCH", "/v1/messages/scheduled/cancel", "POST"),
+        ("OPTIONS", "/v1/devices", "PUT, GET, DELETE, HEAD"),
+        ("TRACE", "/healthz", "GET, HEAD"),
+    ],
+)
+async def test_a_method_that_an_address_does_not_know(
+    client: httpx.AsyncClient, method: str, path: str, allow: str
+) -> None:
+    answer = await client.request(method, path)
+    assert (answer.status_code, answer.json()["error"]) == (405, "method_not_allowed")
+    assert answer.headers["Allow"] == allow
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/messages/x", "/v1/messages/scheduled/%00", "/v1/nothing", "/v1/brands/nobody", "//v1"]
 )
 async def test_bad_addresses(client: httpx.AsyncClient, path: str) -> None:
     answer = await client.get(path)
     assert (answer.status_code, answer.json()["error"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({}, "name"),
+        ({"name": ""}, "name"),
+        ({"name": "Loop\n"}, "name"),
+        ({"name": "Loop", "timezone": "Mars/Olympus"}, "timezone"),
+        ({"name": "Loop", "timezone": "../../etc/passwd"}, "timezone"),
+        ({"name": "Loop", "timezone": ""}, "timezone"),
+        ({"name": "Loop", "locale": "e"}, "locale"),
+        ({"name": "Loop", "routes": {"fax": ["sand"]}}, "routes"),
+        ({"name": "Loop", "routes": {"sms": "sand"}}, "routes.sms"),
+        ({"name": "Loop", "senders": {"email": {"address": "nobody"}}}, "address"),
+        ({"name": "Loop", "senders": {"email": {"address": "a@b.org", "name": "x\r\nBcc: y"}}}, "name"),
+        ({"name": "Loop", "senders": {"email": {"address": "a@b.org", "reply_to": "x@y@z"}}}, "reply_to"),
+        ({"name": "Loop", "senders": {"sms": {"number": "+49 1"}}}, "number"),
+        ({"name": "Loop", "quiet_hours": {"start": "24:00", "end": "08:00"}}, "quiet_hours.start"),
+        ({"name": "Loop", "retention_days": 0}, "retention_days"),
+        ({"name": "Loop", "zone": "UTC"}, "timezone"),
+    ],
+    ids=str,
+)
+async def test_a_brand_that_can_not_be(
+    client: httpx.AsyncClient, settings: dict[str, Any], named: str
+) -> None:
+    answer = await client.put("/v1/brands/other", json=settings)
+    assert (answer.status_code, answer.json()["error"]) in {(422, "validation_error"), (422, "unknown_field")}
+    assert named in answer.json()["message"]
+    assert (await client.get("/v1/brands/other")).status_code == 404
+
+
+async def test_a_brand_is_shown_as_it_was_put(client: httpx.AsyncClient) -> None:
+    settings = {
+        "name": "Loop",
+        "timezone": "Europe/Berlin",
+        "locale": "de",
+        "senders": {
+            "email": {"address": "care@loop.test", "name": "Loop"},
+            "sms": {"number": "+15555550100"},
+        },
+        "routes": {"email": ["sand"]},
+        "quiet_hours": {"start": "21:00", "end": "08:00", "categories": ["news"]},
+        "retention_days": 90,
+    }
+    made = await client.put("/v1/brands/other", json=settings)
+    assert made.json() == {"brand_id": "other", **settings}
+    assert (await client.get("/v1/brands/other")).json() == made.json()

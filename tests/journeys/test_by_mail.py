@@ -23,7 +23,7 @@ async def route_mail(house: House, caller: Caller, port: int) -> None:
     shared = {"baa": False, "limits": {}, "brands": None}
     await brands.put_provider(house, caller, "mail", "smtp", settings, {}, **shared)  # type: ignore[arg-type]
     brand = await house.setup.require_brand("loop")
-    routes = {**brand.settings.routes, "email": ["mail"]}
+    routes = msgspec.structs.replace(brand.settings.routes, email=["mail"])
     await brands.put_brand(house, caller, "loop", msgspec.structs.replace(brand.settings, routes=routes))
 
 

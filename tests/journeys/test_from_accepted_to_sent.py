@@ -13,9 +13,9 @@ import pytest
 
 from comms.actions import acceptance, brands, inbox, messages
 from comms.actions.house import House
-from comms.actions.setup import Senders
 from comms.dispatch.sweep import sweep
 from comms.dispatch.worker import Worker
+from comms.domain.brand import Routes, Senders
 from comms.domain.caller import Caller
 from comms.domain.errors import Refused
 from comms.domain.schedule import show
@@ -326,7 +326,9 @@ async def test_the_provider_that_was_called_is_the_one_that_is_remembered(
         brands=None,
     )
     brand = await house.setup.require_brand("loop")
-    settings = msgspec.structs.replace(brand.settings, senders=Senders(), routes={"email": ["mail", "sand"]})
+    settings = msgspec.structs.replace(
+        brand.settings, senders=Senders(), routes=Routes(email=["mail", "sand"])
+    )
     await brands.put_brand(house, loop_health, "loop", settings)
     made = (await acceptance.schedule(house, loop_health, ask(clock, "email"))).message
     clock.advance(300)

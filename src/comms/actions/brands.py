@@ -8,7 +8,8 @@ import asyncpg
 import msgspec
 
 from comms.actions.house import House
-from comms.actions.setup import BrandSettings, key_purpose, open_secrets
+from comms.actions.setup import key_purpose, open_secrets
+from comms.domain.brand import BrandSettings
 from comms.domain.caller import ANY, Caller
 from comms.domain.errors import Refused, not_found
 from comms.privacy.keyring import new_key
@@ -43,8 +44,9 @@ async def get_brand(house: House, caller: Caller, brand_id: str) -> dict[str, An
 
 
 def show_brand(brand_id: str, settings: BrandSettings) -> dict[str, Any]:
-    """A brand as callers see it."""
-    return {"brand_id": brand_id, **msgspec.to_builtins(settings)}
+    """A brand as callers see it: what was not set is not there."""
+    members = msgspec.to_builtins(settings).items()
+    return {"brand_id": brand_id, **{name: value for name, value in members if value is not None}}
 
 
 async def put_provider(

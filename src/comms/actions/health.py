@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from comms.actions.house import House
-from comms.actions.setup import BrandSettings
 from comms.providers.catalogue import KINDS
 from comms.store import health as rows
 
@@ -44,7 +43,7 @@ def _stuck(what: str, count: int, advice: str) -> Finding:
 async def _route(house: House, brand_id: str, channel: str) -> list[Finding]:
     """What a brand's templates of a channel need: a route, with providers that are there and fit."""
     brand = await house.setup.require_brand(brand_id)
-    what, named = f"brand {brand_id}, {channel}", _named(brand.settings, channel)
+    what, named = f"brand {brand_id}, {channel}", brand.settings.routes.of(channel)
     if not named:
         return [Finding(what, "no route", f"name providers in the brand's routes.{channel}")]
     findings = []
@@ -60,7 +59,3 @@ async def _route(house: House, brand_id: str, channel: str) -> list[Finding]:
     if not sender:
         findings.append(Finding(what, "no sender", "set the brand's senders.email.address"))
     return findings or [Finding(what, ", ".join(named))]
-
-
-def _named(settings: BrandSettings, channel: str) -> list[str]:
-    return next((named for known, named in settings.routes.items() if known == channel), [])

@@ -11,14 +11,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 import asyncpg
 import msgspec
-from msgspec import Struct
 
 from comms.clock import Clock
+from comms.domain.brand import BrandSettings
 from comms.domain.errors import Refused
 from comms.privacy.cipher import Cipher
 from comms.privacy.keyring import MasterKey
@@ -32,42 +32,6 @@ _VERSIONS = 2_000
 """Compiled versions kept; they never change, so the epoch does not concern them."""
 
 Row = TypeVar("Row")
-Channel = Literal["email", "sms", "push", "in_app"]
-
-
-class EmailSender(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Who e-mails come from."""
-
-    address: str
-    name: str | None = None
-    reply_to: str | None = None
-
-
-class SmsSender(Struct, frozen=True, forbid_unknown_fields=True):
-    """The number that texts come from."""
-
-    number: str
-
-
-class Senders(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A sender a channel that needs one."""
-
-    email: EmailSender | None = None
-    sms: SmsSender | None = None
-
-
-class BrandSettings(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What a brand is set up with; `routes` names providers in the order in which they are tried."""
-
-    name: str
-    timezone: str = "UTC"
-    locale: str = "en"
-    senders: Senders = Senders()
-    routes: dict[Channel, list[str]] = {}
-    quiet_hours: dict[str, Any] | None = None
-    limits: dict[str, Any] | None = None
-    retention_days: int | None = None
-    hipaa: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +141,7 @@ class Setup:
 
     async def route(self, brand: Brand, channel: str, *, hipaa: bool) -> list[Account]:
         """The providers that may take such a message of this brand, in order."""
-        named = brand.settings.routes.get(channel, [])  # type: ignore[call-overload]
-        found = [await self.account(provider_id) for provider_id in named]
+        found = [await self.account(provider_id) for provider_id in brand.settings.routes.of(channel)]
         return [each for each in found if each and each.carries(brand.brand_id, channel, hipaa=hipaa)]
 
     async def _keep(self, key: tuple[str, ...], load: Callable[[], Awaitable[Row | None]]) -> Row | None:

@@ -16,7 +16,7 @@ from rich.table import Table
 from comms.actions import acceptance, brands, messages, templates, tokens
 from comms.actions.acceptance import Request
 from comms.actions.house import House
-from comms.actions.setup import BrandSettings, Channel, EmailSender, Senders, SmsSender
+from comms.domain.brand import BrandSettings, EmailSender, Routes, Senders, SmsSender
 from comms.domain.caller import Caller
 from comms.domain.errors import Refused
 from comms.domain.schedule import DEFAULT_MAX_LATE, show
@@ -26,12 +26,7 @@ _FIRST_IN = 2.0
 _APART = 0.5
 _PATIENCE = 30.0
 
-_ROUTES: dict[Channel, list[str]] = {
-    "email": ["demo-sandbox"],
-    "sms": ["demo-sandbox"],
-    "push": ["demo-sandbox"],
-    "in_app": ["demo-inbox"],
-}
+_ROUTES = Routes(email=["demo-sandbox"], sms=["demo-sandbox"], push=["demo-sandbox"], in_app=["demo-inbox"])
 _RECIPIENTS = {"email": "ada@example.org", "sms": "+15555550123", "push": "device-of-ada", "in_app": "ada"}
 _VERSION = {
     "email": {
@@ -69,7 +64,7 @@ async def set_up(house: House, caller: Caller) -> None:
     await brands.put_provider(house, caller, "demo-inbox", "inbox", {}, {}, **shared)  # type: ignore[arg-type]
     senders = Senders(EmailSender("care@demo.example", "Demo"), SmsSender("+15555550100"))
     await brands.put_brand(house, caller, BRAND, BrandSettings(name="Demo", routes=_ROUTES, senders=senders))
-    for channel in _ROUTES:
+    for channel in _RECIPIENTS:
         await _template(house, caller, channel)
 
 
@@ -87,7 +82,7 @@ async def _template(house: House, caller: Caller, channel: str) -> None:
 async def _schedule(house: House, caller: Caller) -> dict[str, UUID]:
     first = house.clock.now() + timedelta(seconds=_FIRST_IN)
     made: dict[str, UUID] = {}
-    for position, channel in enumerate(_ROUTES):
+    for position, channel in enumerate(_RECIPIENTS):
         at = show(first + timedelta(seconds=position * _APART))
         request = Request(
             channel=channel,

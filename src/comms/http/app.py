@@ -16,7 +16,7 @@ from comms.domain.errors import Refused
 from comms.http import docs_page
 from comms.http.openapi import document
 from comms.http.routes import ROUTES
-from comms.http.routing import Answer, Call, Route, endpoint, refusal
+from comms.http.routing import Answer, Call, Resource, Route, refusal
 from comms.http.shapes import Health
 from comms.store import setup as rows
 
@@ -44,18 +44,21 @@ OPEN = [
 ]
 
 
+DOCUMENT = document([*ROUTES, *OPEN])
+"""OpenAPI 3.1: what is written of the service and what is served are one."""
+
+
 def application(house: House) -> Starlette:
     """The service."""
-    described = document([*ROUTES, *OPEN])
     pages = {
-        "/v1/openapi.json": (msgspec.json.encode(described), "application/json"),
-        "/docs": (docs_page.page(described).encode(), "text/html; charset=utf-8"),
+        "/v1/openapi.json": (msgspec.json.encode(DOCUMENT), "application/json"),
+        "/docs": (docs_page.page(DOCUMENT).encode(), "text/html; charset=utf-8"),
         "/docs/style.css": (docs_page.STYLE.encode(), "text/css; charset=utf-8"),
     }
-    addresses = [
-        Address(route.path, endpoint(route, house), methods=[route.method], name=route.name)
-        for route in [*ROUTES, *OPEN]
-    ]
+    resources: dict[str, list[Route]] = {}
+    for route in [*ROUTES, *OPEN]:
+        resources.setdefault(route.path, []).append(route)
+    addresses = [Address(path, Resource(house, routes)) for path, routes in resources.items()]
     addresses += [Address(path, _page(*content), methods=["GET"]) for path, content in pages.items()]
     return Starlette(routes=addresses, exception_handlers={HTTPException: _no_such_address})
 

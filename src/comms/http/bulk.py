@@ -12,15 +12,15 @@ from comms.http.shapes import CancelMany, Repin
 async def cancel_many(call: Call) -> Answer:
     """The message of a key, or what is open for a person or of a template."""
     body: CancelMany = call.body
-    if sum(each is not None for each in (body.dedup_key, body.person_id, body.template_key)) != 1:
+    if sum(bool(each) for each in (body.dedup_key, body.person_id, body.template_key)) != 1:
         raise invalid("Name exactly one of dedup_key, person_id and template_key.")
     verdicts = await bulk.cancel(
         call.house,
         call.caller,
         body.brand_id,
-        dedup_key=body.dedup_key,
-        person_id=body.person_id,
-        template_key=body.template_key,
+        dedup_key=body.dedup_key or None,
+        person_id=body.person_id or None,
+        template_key=body.template_key or None,
         before=cursor(body.cursor),
         limit=body.limit,
     )

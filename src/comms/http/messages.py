@@ -6,6 +6,8 @@ import asyncio
 from typing import Any
 from uuid import UUID
 
+from msgspec import UnsetType
+
 from comms.actions import acceptance
 from comms.actions import messages as actions
 from comms.actions.house import House
@@ -84,7 +86,8 @@ async def change_message(call: Call) -> Answer:
     patch: Patch = call.body
     if patch == Patch():
         raise invalid("Name what to change: scheduled_at, variables or template_version.")
-    change = actions.Change(patch.scheduled_at, patch.variables, patch.template_version == "current")
+    variables = None if isinstance(patch.variables, UnsetType) else patch.variables
+    change = actions.Change(patch.scheduled_at or None, variables, patch.template_version == "current")
     return Answer(await actions.change(call.house, call.caller, call.path_id("message"), change))
 
 

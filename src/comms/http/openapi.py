@@ -10,8 +10,8 @@ import msgspec
 from msgspec import Struct
 
 from comms import __version__
+from comms.domain.brand import Channel
 from comms.http.routing import Route
-from comms.http.shapes import Channel
 
 _REF = "#/components/schemas/{name}"
 _ALWAYS = {401: ("unauthenticated", "invalid_token"), 403: ("insufficient_scope", "forbidden")}
@@ -33,9 +33,10 @@ def document(routes: Sequence[Route]) -> Document:
     """The whole document."""
     shapes = sorted({shape for route in routes for shape in _shapes(route)}, key=lambda shape: shape.__name__)
     _, components = msgspec.json.schema_components(shapes, ref_template=_REF)
+    more = {shape.__name__: getattr(shape, "more_schema", {}) for shape in shapes}
     paths: dict[str, Document] = {}
     for route in routes:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, _links(route, routes))
     return {
         "openapi": "3.1.0",
         "info": {
@@ -45,13 +46,13 @@ def document(routes: Sequence[Route]) -> Document:
         },
         "paths": paths,
         "components": {
-            "schemas": {name: _tidy(schema) for name, schema in components.items()},
+            "schemas": {name: _tidy(schema) | more.get(name, {}) for name, schema in components.items()},
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
 
 
-def _operation(route: Route) -> Document:
+def _operation(route: Route, links: Document) -> Document:
     errors: dict[int, Sequence[str]] = dict(_ALWAYS) if route.scope else {}
     if route.body:
         errors[413] = ("payload_too_large",)
@@ -61,7 +62,7 @@ def _operation(route: Route) -> Document:
         "summary": route.summary,
         "tags": [route.tag],
         "responses": {
-            **{str(status): _success(status, shape) for status, shape in route.answers.items()},
+            **{str(status): _success(status, shape) | links for status, shape in route.answers.items()},
             **{str(status): _error(status, codes) for status, codes in sorted(errors.items())},
         },
     }
@@ -76,9 +77,19 @@ def _operation(route: Route) -> Document:
     return operation
 
 
-def _success(status: int, shape: type[Struct] | None) -> Document:
-    schema = _reference(shape) if shape else {"type": "object"}
-    return {"description": _REASONS[status], "content": {"application/json": {"schema": schema}}}
+def _success(status: int, shape: type[Struct]) -> Document:
+    content = {"application/json": {"schema": _reference(shape)}}
+    return {"description": _REASONS[status], "content": content}
+
+
+def _links(route: Route, routes: Sequence[Route]) -> Document:
+    """What makes a thing that has an id leads to all that can be done with it."""
+    made = route.answers.get(201)
+    if made is None or "id" not in made.__struct_fields__ or "{id}" in route.path:
+        return {}
+    followers = (each for each in routes if "{id}" in each.path and each.tag == route.tag)
+    parameters = {"id": "$response.body#/id"}
+    return {"links": {each.name: {"operationId": each.name, "parameters": parameters} for each in followers}}
 
 
 def _error(status: int, codes: Sequence[str]) -> Document:

@@ -20,6 +20,7 @@ from msgspec import Struct
 from comms.domain.errors import Refused, invalid, not_found
 
 LARGEST_BODY = 256 * 1024
+LONGEST_NAME = 255
 _DEEPEST = 32
 
 Shape = TypeVar("Shape", bound=Struct)
@@ -65,6 +66,12 @@ def query(pairs: list[tuple[str, str]], shape: type[Shape]) -> Shape:
     if any("\0" in value for value in values.values()):
         raise invalid("A parameter of the query holds a NUL character.")
     return convert(values, shape, strict=False)
+
+
+def check_name(member: str, value: str) -> None:
+    """422 for a name in an address that no name can be like; of an id, 404 says enough."""
+    if member != "id" and ("\0" in value or len(value) > LONGEST_NAME):
+        raise invalid(f"{member} may have {LONGEST_NAME} characters at most, and no NUL character.")
 
 
 def path_id(text: str, what: str) -> UUID:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from comms.actions.setup import BrandSettings
+from comms.domain.brand import BrandSettings
 from comms.http import bulk, devices, inbox, messages, setup
 from comms.http import shapes as s
 from comms.http.routing import Route
@@ -169,7 +169,7 @@ ROUTES = [
         BRANDS,
         setup.put_brand,
         "Set up a brand",
-        {200: None},
+        {200: s.Brand},
         {422: _INVALID},
         body=BrandSettings,
         tag="set-up",
@@ -180,8 +180,8 @@ ROUTES = [
         BRANDS,
         setup.get_brand,
         "Show a brand",
-        {200: None},
-        _NOT_FOUND,
+        {200: s.Brand},
+        {**_NOT_FOUND, 422: ("validation_error",)},
         tag="set-up",
     ),
     Route(
@@ -202,7 +202,7 @@ ROUTES = [
         setup.get_provider,
         "Show a provider",
         {200: s.Provider},
-        _NOT_FOUND,
+        {**_NOT_FOUND, 422: ("validation_error",)},
         tag="set-up",
     ),
     Route(

@@ -7,7 +7,7 @@ the way is answered as `{error, message}`.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
@@ -18,6 +18,7 @@ import structlog
 from msgspec import Struct
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from comms.actions import tokens
 from comms.actions.house import House
@@ -37,7 +38,6 @@ _AWAY = (
     asyncpg.TransactionRollbackError,
     asyncpg.ReadOnlySQLTransactionError,
 )
-_LONGEST_NAME = 255
 _NOBODY = Caller("nobody", "", frozenset(), UUID(int=0))
 
 
@@ -74,7 +74,7 @@ class Route:
     scope: str | None
     handler: Callable[[Call], Awaitable[Answer]]
     summary: str
-    answers: Mapping[int, type[Struct] | None]
+    answers: Mapping[int, type[Struct]]
     errors: Mapping[int, Sequence[str]] = field(default_factory=dict)
     body: type[Struct] | None = None
     query: type[Struct] | None = None
@@ -87,13 +87,28 @@ class Route:
         return self.handler.__name__
 
 
-def endpoint(route: Route, house: House) -> Callable[[Request], Awaitable[Response]]:
-    """The route as Starlette calls it."""
+class Resource:
+    """One address as an ASGI application: its routes by method."""
 
-    async def answer(request: Request) -> Response:
+    def __init__(self, house: House, routes: Sequence[Route]) -> None:
+        self._house = house
+        self._routes = {route.method: route for route in routes}
+        if "GET" in self._routes:
+            self._routes["HEAD"] = self._routes["GET"]  # RFC 9110, section 9.3.2; the body is left out below
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, whatever happens on the way."""
+        route = self._routes.get(scope["method"])
+        if route is None:
+            response = refusal(_unknown_method(self._routes))
+        else:
+            response = await self._answer(route, Request(scope, receive))
+        await response(scope, receive, send)
+
+    async def _answer(self, route: Route, request: Request) -> Response:
         started, request_id = time.perf_counter(), uuid4()
         try:
-            response = await _answer(route, house, request, request_id)
+            response = await _answer(route, self._house, request, request_id)
         except Refused as refused:
             response = refusal(refused)
         except _AWAY as error:
@@ -116,8 +131,6 @@ def endpoint(route: Route, house: House) -> Callable[[Request], Awaitable[Respon
         )
         return response
 
-    return answer
-
 
 def refusal(refused: Refused) -> Response:
     """`{error, message}`."""
@@ -125,9 +138,14 @@ def refusal(refused: Refused) -> Response:
     return Response(body, refused.status, refused.headers, "application/json")
 
 
+def _unknown_method(known: Iterable[str]) -> Refused:
+    allow = {"Allow": ", ".join(known)}
+    return Refused(405, "method_not_allowed", "This address does not know that method.", allow)
+
+
 async def _answer(route: Route, house: House, request: Request, request_id: UUID) -> Response:
-    if any("\0" in str(value) or len(str(value)) > _LONGEST_NAME for value in request.path_params.values()):
-        raise Refused(404, "not_found", "There is nothing at this address.")
+    for name, value in request.path_params.items():
+        parsing.check_name(name, value)
     caller = await _authenticate(route, house, request, request_id) if route.scope else _NOBODY
     query = parsing.query(request.query_params.multi_items(), route.query) if route.query else None
     body = parsing.decode(await _read(request), route.body) if route.body else None

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from comms.actions import brands, templates, tokens
-from comms.actions.setup import BrandSettings
+from comms.domain.brand import BrandSettings
 from comms.domain.errors import not_found
 from comms.domain.schedule import show
 from comms.http.routing import Answer, Call

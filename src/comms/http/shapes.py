@@ -1,12 +1,16 @@
-"""What goes in and what comes out: the shapes of bodies and queries."""
+"""What goes in and what comes out: the shapes of bodies and queries.
+
+`more_schema` is what a shape's JSON Schema says beyond its members' types.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-Channel = Literal["email", "sms", "push", "in_app"]
+from comms.domain.brand import BrandSettings, Channel
+
 Name = Annotated[str, Meta(min_length=1, max_length=255)]
 Key = Annotated[str, Meta(min_length=1, max_length=1024)]
 Recipient = Annotated[str, Meta(min_length=1, max_length=4096)]
@@ -117,10 +121,14 @@ class Search(ScheduledQuery, frozen=True, forbid_unknown_fields=True):
 class CancelMany(Struct, frozen=True, forbid_unknown_fields=True):
     """Exactly one of `dedup_key`, `person_id` and `template_key` says what to cancel."""
 
+    more_schema: ClassVar[dict[str, Any]] = {
+        "oneOf": [{"required": [name]} for name in ("dedup_key", "person_id", "template_key")]
+    }
+
     brand_id: Name
-    dedup_key: Key | None = None
-    person_id: Name | None = None
-    template_key: Name | None = None
+    dedup_key: Key | UnsetType = UNSET
+    person_id: Name | UnsetType = UNSET
+    template_key: Name | UnsetType = UNSET
     limit: Count = 1000
     cursor: Identifier | None = None
 
@@ -182,9 +190,11 @@ class BrandOnly(Struct, frozen=True, forbid_unknown_fields=True):
 class Patch(Struct, frozen=True, forbid_unknown_fields=True):
     """What may change of a message that waits."""
 
-    scheduled_at: Instant | None = None
-    variables: dict[str, Any] | None = None
-    template_version: Literal["current"] | None = None
+    more_schema: ClassVar[dict[str, Any]] = {"minProperties": 1}
+
+    scheduled_at: Instant | UnsetType = UNSET
+    variables: dict[str, Any] | UnsetType = UNSET
+    template_version: Literal["current"] | UnsetType = UNSET
 
 
 class Settle(Struct, frozen=True, forbid_unknown_fields=True):
@@ -215,6 +225,12 @@ class Explanation(Struct, frozen=True):
     rule: str
     reason: str
     facts: list[dict[str, Any]]
+
+
+class Brand(BrandSettings, frozen=True, kw_only=True):
+    """A brand as it is set up."""
+
+    brand_id: str
 
 
 class PutProvider(Struct, frozen=True, forbid_unknown_fields=True):

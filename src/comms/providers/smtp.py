@@ -48,7 +48,7 @@ _RECIPIENT_DIGITS = {550, 551, 553}
 class SmtpSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """`tls`: none, starttls (port 587, usually) or tls at once (465). `ca`: PEM of a private authority."""
 
-    host: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:-]{1,253}$")]
+    host: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:-]{1,253}(?!\n)$")]
     port: Annotated[int, Meta(ge=1, le=65_535)] = 587
     tls: Literal["none", "starttls", "tls"] = "starttls"
     username: Annotated[str, Meta(min_length=1, max_length=320)] | None = None

@@ -1,0 +1,96 @@
+"""What a brand is set up with: its zone, its senders, the routes of its messages."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from msgspec import Meta, Struct
+
+from comms.domain.errors import Refused
+from comms.domain.recipient import normalise
+
+Channel = Literal["email", "sms", "push", "in_app"]
+ProviderId = Annotated[str, Meta(min_length=1, max_length=255)]
+Line = Annotated[
+    str, Meta(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*(?!\n)$")
+]
+WallTime = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9](?!\n)$")]
+Locale = Annotated[str, Meta(pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*(?!\n)$", max_length=35)]
+
+
+class EmailSender(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Who e-mails come from."""
+
+    address: str
+    name: Line | None = None
+    reply_to: str | None = None
+
+    def __post_init__(self) -> None:
+        """Addresses are checked as recipients are."""
+        _check("email", self.address, "address must be one e-mail address")
+        if self.reply_to is not None:
+            _check("email", self.reply_to, "reply_to must be one e-mail address")
+
+
+class SmsSender(Struct, frozen=True, forbid_unknown_fields=True):
+    """The number that texts come from: E.164, a short code, or a name of eleven characters (GSM 03.38)."""
+
+    number: Annotated[str, Meta(pattern=r"^(\+[1-9][0-9]{6,14}|[0-9]{3,8}|[A-Za-z0-9 ]{1,11})(?!\n)$")]
+
+
+class Senders(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A sender a channel that needs one."""
+
+    email: EmailSender | None = None
+    sms: SmsSender | None = None
+
+
+class Routes(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A channel's providers, in the order in which they are tried."""
+
+    email: list[ProviderId] = []
+    sms: list[ProviderId] = []
+    push: list[ProviderId] = []
+    in_app: list[ProviderId] = []
+
+    def of(self, channel: str) -> list[str]:
+        """The route of `channel`."""
+        route: list[str] = getattr(self, channel)
+        return route
+
+
+class QuietHours(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """From `start` to `end` on the clock at the person's wall; `categories` adds to those that wait."""
+
+    start: WallTime
+    end: WallTime
+    categories: list[Line] = []
+
+
+class BrandSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """All of it. `timezone` is a name of the IANA time zone database, `locale` a BCP 47 tag."""
+
+    name: Line
+    timezone: str = "UTC"
+    locale: Locale = "en"
+    senders: Senders = Senders()
+    routes: Routes = Routes()
+    quiet_hours: QuietHours | None = None
+    limits: dict[str, Any] | None = None
+    retention_days: Annotated[int, Meta(ge=1, le=36_500)] | None = None
+    hipaa: bool | None = None
+
+    def __post_init__(self) -> None:
+        """The zone must be one that this machine knows."""
+        try:
+            ZoneInfo(self.timezone)
+        except (KeyError, OSError, ValueError):
+            raise ValueError("timezone must name an IANA time zone, such as Europe/Berlin") from None
+
+
+def _check(channel: str, address: str, complaint: str) -> None:
+    try:
+        normalise(channel, address)
+    except Refused:
+        raise ValueError(complaint) from None
