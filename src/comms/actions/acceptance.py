@@ -9,6 +9,7 @@ import os
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -123,7 +124,8 @@ async def _check(house: House, caller: Caller, asked: _Asked) -> rows.NewMessage
     """The checks that depend on the clock or on set-up, and the row that passes them."""
     request, brand = asked.request, asked.brand
     template = await house.setup.template(brand.brand_id, request.template_key, request.channel)
-    if template is None or template["current_version_id"] is None:
+    version_id = await house.setup.current_version(template, brand) if template else None
+    if template is None or version_id is None:
         raise Refused(
             422,
             "template_not_found",
@@ -131,16 +133,18 @@ async def _check(house: House, caller: Caller, asked: _Asked) -> rows.NewMessage
         )
     now = house.clock.now()
     time.check_bounds(asked.when, now, template["max_late"], house.settings.schedule_horizon_days)
-    await house.setup.prove(template["current_version_id"], request.variables, hipaa=request.hipaa)
+    await house.setup.prove(version_id, request.variables, hipaa=request.hipaa)
     if not await house.setup.route(brand, request.channel, hipaa=request.hipaa):
         need = " that may carry PHI" if request.hipaa else ""
         raise Refused(
             422, "no_route", f"The brand's route for this channel has no provider{need}; set one up."
         )
-    return _row(caller, asked, template, now)
+    return _row(caller, asked, template, version_id, now)
 
 
-def _row(caller: Caller, asked: _Asked, template: asyncpg.Record, now: datetime) -> rows.NewMessage:
+def _row(
+    caller: Caller, asked: _Asked, template: asyncpg.Record, version_id: UUID, now: datetime
+) -> rows.NewMessage:
     request, cipher = asked.request, asked.brand.cipher
     new_id = message_id(now, asked.key_hash, os.urandom(8))
     address = msgspec.json.encode([request.person_id, asked.recipient, request.dedup_key])
@@ -155,7 +159,7 @@ def _row(caller: Caller, asked: _Asked, template: asyncpg.Record, now: datetime)
         channel=request.channel,
         template_key=request.template_key,
         template_id=template["template_id"],
-        version_id=template["current_version_id"],
+        version_id=version_id,
         hipaa=request.hipaa,
         person_hash=cipher.digest("person_id", request.person_id),
         recipient_hash=cipher.digest("recipient", asked.recipient),

@@ -153,7 +153,9 @@ async def _apply(
         when = time.read(asked.scheduled_at)
         time.check_bounds(when, house.clock.now(), template["max_late"], house.settings.schedule_horizon_days)
         deadline = when.instant + timedelta(seconds=template["max_late"])
-    version_id = template["current_version_id"] if asked.current_version else row["version_id"]
+    version_id = row["version_id"]
+    if asked.current_version:
+        version_id = await house.setup.current_version(template, brand) or version_id
     variables = asked.variables
     if variables is None:
         variables = msgspec.json.decode(brand.cipher.open(Sealed(row["variables"]), row["id"], "variables"))

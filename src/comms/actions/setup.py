@@ -18,7 +18,7 @@ import asyncpg
 import msgspec
 
 from comms.clock import Clock
-from comms.domain.brand import BrandSettings
+from comms.domain.brand import BrandSettings, fallbacks
 from comms.domain.errors import Refused
 from comms.privacy.cipher import Cipher
 from comms.privacy.keyring import MasterKey
@@ -119,6 +119,16 @@ class Setup:
         """The token's row, or None; only found ones are remembered, so that guesses fill nothing."""
         load = lambda: rows.one(self._database.owner, "token", digest)  # noqa: E731
         return await self._keep(("token", digest.hex()), load)
+
+    async def current_version(self, template: asyncpg.Record, brand: Brand) -> UUID | None:
+        """The published version in the brand's locale, else its language, else of none, else the newest."""
+        template_id = template["template_id"]
+        load = lambda: rows.many(self._database.owner, "current_versions", template_id)  # noqa: E731
+        found = await self._keep(("current", str(template_id)), load) or []
+        by_locale = {row["locale"]: row["version_id"] for row in found}
+        chain = (*fallbacks(brand.settings.locale), None)
+        newest = found[0]["version_id"] if found else None
+        return next((by_locale[each] for each in chain if each in by_locale), newest)
 
     async def version(self, version_id: UUID) -> Version:
         """A compiled version."""

@@ -65,16 +65,22 @@ async def listed(house: House, caller: Caller, brand_id: str) -> list[dict[str, 
 
 
 async def add_version(
-    house: House, caller: Caller, template_id: UUID, given: dict[str, Any], *, draft: bool
+    house: House,
+    caller: Caller,
+    template_id: UUID,
+    given: dict[str, Any],
+    *,
+    locale: str | None = None,
+    draft: bool = False,
 ) -> dict[str, Any]:
-    """A new version, proved; current at once unless it is a draft."""
+    """A new version, proved; current for its locale at once unless it is a draft."""
     now = house.clock.now()
     async with house.database.owner.acquire() as connection, connection.transaction():
         template = _visible(caller, await rows.one(connection, "lock_template", template_id))
         source = msgspec.convert({"channel": template["channel"], **given}, Source)
         variables = publish(source).variables
-        kept = msgspec.to_builtins(source)
-        values = (template_id, template["brand_id"], kept, variables, caller.actor, now)
+        kept, published = msgspec.to_builtins(source), None if draft else now
+        values = (template_id, template["brand_id"], kept, variables, locale, published, caller.actor, now)
         row = await rows.write(connection, "add_version", uuid4(), *values)
         assert row is not None  # noqa: S101 - an insert answers its row
         if not draft:
@@ -145,6 +151,7 @@ def show_version(row: asyncpg.Record) -> dict[str, Any]:
         "variables": row["variables"],
         "created_by": row["created_by"],
         "created_at": show(row["created_at"]),
+        "details": {"locale": row["locale"], "draft": row["published_at"] is None},
     }
 
 

@@ -89,6 +89,12 @@ class BrandSettings(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("timezone must name an IANA time zone, such as Europe/Berlin") from None
 
 
+def fallbacks(locale: str) -> list[str]:
+    """The tag and what it falls back to (RFC 4647, section 3.4): `de-CH-1996`, `de-CH`, `de`."""
+    parts = locale.split("-")
+    return ["-".join(parts[:length]) for length in range(len(parts), 0, -1)]
+
+
 def _check(channel: str, address: str, complaint: str) -> None:
     try:
         normalise(channel, address)

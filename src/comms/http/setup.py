@@ -75,9 +75,12 @@ async def list_templates(call: Call) -> Answer:
 async def create_version(call: Call) -> Answer:
     """Prove a version and publish it."""
     body: CreateVersion = call.body
-    given = {name: value for name, value in msgspec.structs.asdict(body).items() if name != "draft"}
+    given = msgspec.structs.asdict(body)
+    for name in ("locale", "draft"):
+        del given[name]
+    wanted = call.path_id("template")
     made = await templates.add_version(
-        call.house, call.caller, call.path_id("template"), given, draft=body.draft
+        call.house, call.caller, wanted, given, locale=body.locale, draft=body.draft
     )
     return Answer(made, 201)
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from comms.domain.brand import BrandSettings, Channel
+from comms.domain.brand import BrandSettings, Channel, Locale
 
 Name = Annotated[str, Meta(min_length=1, max_length=255)]
 Key = Annotated[str, Meta(min_length=1, max_length=1024)]
@@ -290,12 +290,13 @@ class TemplateList(Struct, frozen=True):
 
 
 class CreateVersion(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What a version says; `body` is Liquid: for e-mail HTML or MJML, text elsewhere."""
+    """What a version says, in the language `locale`; `body` is Liquid: for e-mail HTML or MJML, else text."""
 
     body: Annotated[str, Meta(min_length=1)]
     subject: str | None = None
     text: str | None = None
     action_url: str | None = None
+    locale: Locale | None = None
     classes: dict[str, Literal["public", "pii", "phi"]] = {}
     draft: bool = False
 
@@ -312,6 +313,7 @@ class Version(Struct, frozen=True):
     variables: list[str]
     created_by: str
     created_at: str
+    details: dict[str, Any]
 
 
 class VersionList(Struct, frozen=True):

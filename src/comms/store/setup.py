@@ -24,7 +24,7 @@ async def one(pool: Connection | Pool, name: str, *key: Any) -> asyncpg.Record |
 
 
 async def many(pool: Connection | Pool, name: str, *key: Any) -> list[asyncpg.Record]:
-    """Rows: brand_keys, templates, versions, tokens."""
+    """Rows: brand_keys, templates, versions, current_versions, tokens."""
     return await pool.fetch(sql("setup", name), *key)
 
 

@@ -57,9 +57,19 @@ select * from template where brand_id = $1 order by created_at desc, template_id
 select * from template where template_id = $1 for update;
 
 -- name: add_version
-insert into template_version (version_id, template_id, brand_id, version_number, source, variables, created_by, created_at)
-select $1, $2, $3, coalesce(max(version_number), 0) + 1, $4, $5, $6, $7 from template_version where template_id = $2
+insert into template_version (version_id, template_id, brand_id, version_number, source, variables, locale,
+                              published_at, created_by, created_at)
+select $1, $2, $3, coalesce(max(version_number), 0) + 1, $4, $5, $6, $7, $8, $9
+  from template_version where template_id = $2
 returning *;
+
+-- name: current_versions
+-- One a locale: its newest published version; the newest of all comes first.
+select locale, version_id from (
+  select distinct on (locale) locale, version_id, version_number from template_version
+   where template_id = $1 and published_at is not null
+   order by locale, version_number desc
+) newest order by version_number desc;
 
 -- name: set_current_version
 update template set current_version_id = $2, updated_at = $3 where template_id = $1;
