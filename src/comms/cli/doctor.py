@@ -24,7 +24,7 @@ _LITTLE_SPACE = 1024**3
 @click.command()
 @data_dir_option
 def doctor(data_dir: Path | None) -> None:
-    r"""Look the installation over: files, database, master key, workers, routes, what is stuck.
+    """Look the installation over: files, database, master key, workers, routes, what is stuck.
 
     Changes nothing. Exit status 1 where something needs you.
 

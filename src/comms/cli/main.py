@@ -26,7 +26,7 @@ def main() -> None:
 @click.option("--port", type=int, help="port to listen on; 0 picks a free one")
 @data_dir_option
 def serve(host: str | None, port: int | None, data_dir: Path | None) -> None:
-    r"""Everything on one machine: PostgreSQL, migrations, API and worker.
+    """Everything on one machine: PostgreSQL, migrations, API and worker.
 
     \b
       comms serve
@@ -43,7 +43,7 @@ def serve(host: str | None, port: int | None, data_dir: Path | None) -> None:
 @click.option("--port", type=int, help="port to listen on; 0 picks a free one")
 @data_dir_option
 def api(host: str | None, port: int | None, data_dir: Path | None) -> None:
-    r"""The API alone: for many machines on one database.
+    """The API alone: for many machines on one database.
 
     \b
       COMMS_DATABASE_URL=postgresql://comms@db/comms comms api --host 0.0.0.0
@@ -56,7 +56,7 @@ def api(host: str | None, port: int | None, data_dir: Path | None) -> None:
 @main.command()
 @data_dir_option
 def worker(data_dir: Path | None) -> None:
-    r"""A worker alone: shares the work of all others on the same database.
+    """A worker alone: shares the work of all others on the same database.
 
     \b
       COMMS_DATABASE_URL=postgresql://comms@db/comms comms worker
@@ -72,7 +72,7 @@ def worker(data_dir: Path | None) -> None:
 @click.option("--port", type=int, help="port to listen on; 0 picks a free one")
 @data_dir_option
 def demo(once: bool, port: int | None, data_dir: Path | None) -> None:
-    r"""Four messages, one a channel, each seen going out at its time.
+    """Four messages, one a channel, each seen going out at its time.
 
     \b
       comms demo
@@ -90,7 +90,7 @@ def demo(once: bool, port: int | None, data_dir: Path | None) -> None:
 @main.command()
 @data_dir_option
 def migrate(data_dir: Path | None) -> None:
-    r"""Bring the database's tables up to date. Safe to run twice, and by many at once.
+    """Bring the database's tables up to date. Safe to run twice, and by many at once.
 
     \b
       COMMS_DATABASE_URL=postgresql://comms@db/comms comms migrate
@@ -105,7 +105,7 @@ def migrate(data_dir: Path | None) -> None:
 
 @main.command(name="settings")
 def showin_force() -> None:
-    r"""Name, type, default and meaning of every setting.
+    """Name, type, default and meaning of every setting.
 
     \b
     Set one in the environment or in a file .env:

@@ -35,13 +35,13 @@ def message() -> None:
 @json_option
 @data_dir_option
 def schedule(body: IO[bytes], as_json: bool, data_dir: Path | None) -> None:
-    r"""Schedule the message that BODY describes, as the API's body does.
+    """Schedule the message that BODY describes, as the API's body does.
 
     \b
       comms message schedule reminder.json
       echo '{"channel": "sms", "template_key": "appointment-reminder", "recipient": "+15555550123",
              "brand_id": "demo", "person_id": "ada", "variables": {"name": "Ada", "time": "9:30"},
-             "dedup_key": "appointment-4711", "scheduled_at": "2026-12-01T09:00:00-05:00"}' \
+             "dedup_key": "appointment-4711", "scheduled_at": "2026-12-01T09:00:00-05:00"}' \\
         | comms message schedule
     """
     from comms.actions import acceptance
@@ -64,7 +64,7 @@ def schedule(body: IO[bytes], as_json: bool, data_dir: Path | None) -> None:
 @json_option
 @data_dir_option
 def send(body: IO[bytes], wait: float | None, as_json: bool, data_dir: Path | None) -> None:
-    r"""Send the message that BODY describes now, and wait for what becomes of it.
+    """Send the message that BODY describes now, and wait for what becomes of it.
 
     A worker hands it over: one must run, as it does with comms serve.
 
@@ -108,7 +108,7 @@ def list_messages(
     as_json: bool,
     data_dir: Path | None,
 ) -> None:
-    r"""The brand's newest messages.
+    """The brand's newest messages.
 
     \b
       comms message list --brand demo --status unknown
@@ -140,7 +140,7 @@ def list_messages(
 @json_option
 @data_dir_option
 def get(message_id: UUID, as_json: bool, data_dir: Path | None) -> None:
-    r"""One message as it stands, and what happened to it.
+    """One message as it stands, and what happened to it.
 
     \b
       comms message get 019a20a3-1cbe-7914-bfa9-4f22b6fa28e7
@@ -163,7 +163,7 @@ def get(message_id: UUID, as_json: bool, data_dir: Path | None) -> None:
 @json_option
 @data_dir_option
 def cancel(message_id: UUID, as_json: bool, data_dir: Path | None) -> None:
-    r"""Cancel a message: no provider has taken it, and none will.
+    """Cancel a message: no provider has taken it, and none will.
 
     \b
       comms message cancel 019a20a3-1cbe-7914-bfa9-4f22b6fa28e7
@@ -178,7 +178,7 @@ def cancel(message_id: UUID, as_json: bool, data_dir: Path | None) -> None:
 @json_option
 @data_dir_option
 def explain(message_id: UUID, as_json: bool, data_dir: Path | None) -> None:
-    r"""Why it was sent, or not: the last decision with the facts that it rested on.
+    """Why it was sent, or not: the last decision with the facts that it rested on.
 
     \b
       comms message explain 019a20a3-1cbe-7914-bfa9-4f22b6fa28e7

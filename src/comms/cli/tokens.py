@@ -33,7 +33,7 @@ def create_token(
     expires: str | None,
     data_dir: Path | None,
 ) -> None:
-    r"""Print a new token: the only time that it is shown.
+    """Print a new token: the only time that it is shown.
 
     \b
       comms token create --brand loop --scope write:messages --scope read:messages --name reminders
