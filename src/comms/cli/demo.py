@@ -46,7 +46,8 @@ async def show_it(house: House, address: str, *, once: bool) -> bool:
     """Set up the demo brand, schedule a message a channel, show each go out; True where it shall end then."""
     caller = Caller("demo", "*", frozenset(["admin:comms"]), uuid4())
     await set_up(house, caller)
-    token = await tokens.create(house, caller, BRAND, ["admin:comms"], None, timedelta(days=1), None)
+    await tokens.revoke(house, caller, BRAND)  # an earlier demo's
+    token = await tokens.create(house, caller, BRAND, ["admin:comms"], BRAND, timedelta(days=1), None)
     scheduled = await _schedule(house, caller)
     all_sent = await _watch(house, caller, scheduled)
     if once:

@@ -41,7 +41,7 @@ def schedule(body: IO[bytes], as_json: bool, data_dir: Path | None) -> None:
       comms message schedule reminder.json
       echo '{"channel": "sms", "template_key": "appointment-reminder", "recipient": "+15555550123",
              "brand_id": "demo", "person_id": "ada", "variables": {"name": "Ada", "time": "9:30"},
-             "dedup_key": "appointment-4711", "scheduled_at": "2026-12-01T09:00:00-05:00"}' \\
+             "dedup_key": "appointment-4711", "scheduled_at": "2027-03-01T09:00:00-05:00"}' \\
         | comms message schedule
     """
     from comms.actions import acceptance
