@@ -50,7 +50,7 @@ def test_recipients_that_pass(channel: str, given_: str, kept: str) -> None:
         ("sms", "ada@example.org"),
         ("push", "tok\ren"),
         ("push", "tok\x00en"),
-        ("in_app", "line\u2028break"),
+        ("push", "line\u2028break"),
     ],
 )
 def test_recipients_that_do_not_pass_are_not_repeated(channel: str, recipient: str) -> None:

@@ -242,7 +242,7 @@ async def test_a_worker_that_slept_through_its_lease_hands_nothing_over(
     claims, lease_ends = await sleeper._take(10), sleeper._lease_ends()
     clock.advance(house.settings.lease_seconds + 1)
     await sweep(house)
-    await sleeper._pipeline.run(claims, lease_ends)
+    await sleeper._pipeline.deliver(claims[0], lease_ends)
     assert await inbox.outbox(house, loop_health, "loop", 10) == []
     assert await worker.once() == 1
     assert len(await inbox.outbox(house, loop_health, "loop", 10)) == 1

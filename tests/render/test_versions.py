@@ -21,8 +21,13 @@ SMS = "Hi {{ name }}, see you at {{ visit.time }}."
         ("{% if a.b %}{{ a.b.c }}{% endif %}", set(), {"a.b", "a.b.c"}),
         ("{% if x == 'y' %}1{% elsif z %}2{% endif %}", set(), {"x", "z"}),
         ("{% unless a %}{{ b }}{% endunless %}", {"b"}, {"a"}),
-        ("{% case a %}{% when 1 %}x{% endcase %}", set(), {"a"}),
+        ("{% case a %}{% when 1 %}x{% endcase %}", {"a"}, set()),
         ("{{ a | default: 'x' }}", set(), {"a"}),
+        ("{{ a | default: b }}", set(), {"a", "b"}),
+        ("{{ a | upcase | default: 'x' }}", {"a"}, set()),
+        ("{{ a['b.c'] }}", {"a.b.c"}, set()),
+        ("{% for n in items %}{% if n %}x{% endif %}{% endfor %}{{ n }}", {"items", "n"}, set()),
+        ("{{ n }}{% assign n = 1 %}{% if n %}x{% endif %}", {"n"}, set()),
         ("{% for x in items %}{{ x.n }} {{ forloop.index }}{% endfor %}", {"items"}, set()),
         ("{% assign q = a | upcase %}{{ q }}", {"a"}, set()),
         ("{% capture q %}{{ a }}{% endcapture %}{{ q }}", {"a"}, set()),
@@ -175,3 +180,47 @@ def test_any_value_renders_or_is_refused(variables: dict[str, Any]) -> None:
     else:
         code = "does_not_render"
     assert code in {"missing_variables", "does_not_render"}
+
+
+def test_a_name_with_a_dot_is_one_name() -> None:
+    version = publish(Source("sms", "{{ user['home.city'] }}"))
+    version.check({"user": {"home.city": "Rome"}})
+    assert version.render({"user": {"home.city": "Rome"}}).body == "Rome"
+    with pytest.raises(Refused, match="missing_variables"):
+        version.check({"user": {"home": {"city": "Rome"}}})
+
+
+@pytest.mark.parametrize(
+    ("classes", "body"),
+    [
+        ({"patient": "public", "patient.dob": "phi"}, "{{ patient.dob.year }}"),
+        ({"patient": "public", "patient.dob": "phi"}, "{{ patient.dob }}"),
+        ({"patient": "public", "patient.dob": "phi"}, "{{ patient }}"),
+        ({"patient": "public", "patient.dob": "phi"}, "{{ patient[key] }}"),
+        ({"patient": "public", "patient.dob": "phi"}, "{% for p in patient %}{{ p[1] }}{% endfor %}"),
+        ({"patient": "phi"}, "{{ patient.name }}"),
+    ],
+)
+def test_phi_is_found_in_what_it_belongs_to_and_in_what_belongs_to_it(
+    classes: dict[str, str], body: str
+) -> None:
+    with pytest.raises(TemplateRefused, match="phi_on_open_surface"):
+        publish(Source("sms", body, classes=classes))
+
+
+@pytest.mark.parametrize("body", ["{{ patient.name }}", "{{ patient.name.first }}"])
+def test_the_nearest_declaration_counts(body: str) -> None:
+    publish(Source("sms", body, classes={"patient": "phi", "patient.name": "public"}))
+
+
+def test_a_preview_shows_what_is_missing_by_its_name() -> None:
+    version = publish(
+        Source("sms", "{{ name }} {{ visit.time | upcase }}{% for x in list %}{{ x.n }}{% endfor %}")
+    )
+    assert version.preview({"name": "Ada"}).body == "Ada [VISIT.TIME]"
+    assert version.missing({"name": "Ada"}) == ["list", "visit.time"]
+
+
+def test_html_that_is_nested_deeply_has_a_text_part() -> None:
+    version = publish(Source("email", "<div>" * 5000 + "deep" + "</div>" * 5000, subject="s"))
+    assert version.render({}).text == "deep\n"

@@ -183,12 +183,21 @@ def _fingerprint(brand: Brand, request: Request, when: When, recipient: str) -> 
         "template_key": request.template_key.encode(),
         "recipient": recipient.encode(),
         "person_id": request.person_id.encode(),
-        "variables": msgspec.json.encode(request.variables, order="sorted"),
+        "variables": msgspec.json.encode(_canonical(request.variables), order="sorted"),
         "hipaa": b"1" if request.hipaa else b"0",
         "scheduled_at": instant.encode(),
         "options": b"{}",
     }
     return b"".join(brand.cipher.digest(f"member/{name}", values[name])[:_MARK] for name in _MEMBERS)
+
+
+def _canonical(value: Any) -> Any:
+    """1.0 is 1 (RFC 8785, section 3.2.2.3): JSON has one kind of number, written as clients like."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, dict):
+        return {name: _canonical(member) for name, member in value.items()}
+    return [_canonical(item) for item in value] if isinstance(value, list) else value
 
 
 async def _known(house: House, asked: _Asked) -> asyncpg.Record | None:

@@ -10,7 +10,7 @@ import asyncpg
 
 from comms.clock import Clock
 from comms.gather import Gather
-from comms.store.database import Database
+from comms.store.database import AWAY, BAD_DATA, Database
 from comms.store.messages import NewMessage, accept
 
 WAKE = "comms_wake"
@@ -35,22 +35,30 @@ class Acceptor:
         self._clock = clock
         self._groups = Gather(self._write, _LARGEST, _WRITERS)
         self._waking: asyncio.Task[None] | None = None
+        self._wake_again = False
 
     async def submit(self, row: NewMessage, epoch: int) -> bool:
         """True where the row was written, False where its key is taken; `SetupMoved` where neither."""
         return await self._groups.submit(_Checked(row, epoch))
 
     def wake(self) -> None:
-        """Tell workers to look again. One notice is under way at a time: they queue up behind a lock."""
+        """Tell workers to look again. One notice is under way at a time: they queue up behind a lock.
+
+        What was committed while one was under way may have come too late for it: another follows.
+        """
+        self._wake_again = True
         if self._waking is None or self._waking.done():
             self._waking = asyncio.create_task(self._notify())
 
     async def _write(self, group: list[_Checked]) -> list[bool | Exception]:
         try:
             new = await accept(
-                self._database.engine, min(each.epoch for each in group), [each.row for each in group]
+                self._database.engine,
+                min(each.epoch for each in group),
+                [each.row for each in group],
+                self._clock.sql_now(),
             )
-        except asyncpg.DataError as error:
+        except BAD_DATA as error:
             return [error] if len(group) == 1 else await self._halve(group)
         if any(each.row.scheduled_at < self._clock.now() + _SOON for each in group):
             self.wake()
@@ -62,7 +70,9 @@ class Acceptor:
         return await self._write(group[:middle]) + await self._write(group[middle:])
 
     async def _notify(self) -> None:
-        try:
-            await self._database.engine.execute("select pg_notify($1, '')", WAKE)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            return  # workers look again within a second
+        while self._wake_again:
+            self._wake_again = False
+            try:
+                await self._database.engine.execute("select pg_notify($1, '')", WAKE)
+            except (*AWAY, asyncpg.PostgresError):
+                return  # workers look again within a second

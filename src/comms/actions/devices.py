@@ -15,6 +15,7 @@ from comms.domain.content import Plain, Sealed
 from comms.domain.errors import not_found
 from comms.domain.recipient import PERSON
 from comms.domain.schedule import show
+from comms.providers.base import Device
 from comms.store import devices as rows
 
 _MOST = 100
@@ -54,24 +55,24 @@ async def remove(house: House, caller: Caller, brand_id: str, device_id: UUID) -
             raise not_found("device")
 
 
-async def tokens(house: House, brand: Brand, person_id: str, recipient: str) -> list[str]:
+async def reached(house: House, brand: Brand, person_id: str, recipient: str) -> list[Device]:
     """Where a push to `recipient` goes: `person`, a registered device's id, or a token as it is."""
     engine = house.database.engine
     if recipient == PERSON:
         person_hash = brand.cipher.digest("person_id", person_id)
         found = await rows.of_person(engine, brand.brand_id, person_hash, _MOST)
-        return [_token(brand, row) for row in found]
+        return [_device(brand, row) for row in found]
     try:
         row = await rows.get(engine, brand.brand_id, UUID(recipient))
     except ValueError:
         row = None
-    return [_token(brand, row) if row else recipient]
+    return [_device(brand, row) if row else Device(recipient)]
 
 
-def _token(brand: Brand, row: asyncpg.Record) -> str:
+def _device(brand: Brand, row: asyncpg.Record) -> Device:
     opened = brand.cipher.open(Sealed(row["content"]), row["device_id"], "device")
-    token: str = msgspec.json.decode(opened)[1]
-    return token
+    _, token = msgspec.json.decode(opened)
+    return Device(token, row["kind"], row["app"])
 
 
 def _show(row: asyncpg.Record, person_id: str) -> dict[str, Any]:

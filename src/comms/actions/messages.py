@@ -73,10 +73,15 @@ async def settle(house: House, caller: Caller, wanted: UUID, outcome: str) -> di
     """Say how an unknown message ended, or try it again."""
     bucket, now = bucket_of(wanted), house.clock.sql_now()
     async with house.database.brand(caller.brand_id) as connection:
-        settled = await rows.settle(connection, bucket, wanted, outcome, now, caller.actor, caller.request_id)
         row = await rows.get(connection, bucket, wanted)
-    if row is None:
-        raise not_found("message")
+        if row is None:
+            raise not_found("message")
+        template = await house.setup.template_by_id(row["template_id"])
+        max_late = timedelta(seconds=template["max_late"] if template else time.DEFAULT_MAX_LATE)
+        by = (caller.actor, caller.request_id)
+        settled = await rows.settle(connection, bucket, wanted, outcome, max_late, now, *by)
+        row = await rows.get(connection, bucket, wanted)
+        assert row is not None  # noqa: S101 - messages stay
     if not settled:
         raise Refused(
             409, "not_unknown", f"The message is {row['status']}; only an unknown one can be settled."
@@ -96,6 +101,8 @@ class Change(msgspec.Struct, frozen=True):
 
 async def change(house: House, caller: Caller, wanted: UUID, asked: Change) -> dict[str, Any]:
     """Move a waiting message, or give it other variables; checked again as at acceptance."""
+    if asked.current_version:
+        house.setup.doubt()  # published a moment ago, perhaps in another process
     await house.setup.refresh()
     bucket = bucket_of(wanted)
     async with house.database.brand(caller.brand_id) as connection:
@@ -105,7 +112,7 @@ async def change(house: House, caller: Caller, wanted: UUID, asked: Change) -> d
             raise not_found("message")
         if waiting is None:
             raise too_late(row["status"], "changed")
-        if waiting["attempt"] and (asked.variables is not None or asked.current_version):
+        if waiting["is_frozen"] and (asked.variables is not None or asked.current_version):
             raise Refused(
                 409, "attempted", "The message was attempted already; only its time may still move."
             )
@@ -137,7 +144,7 @@ async def explain(house: House, caller: Caller, wanted: UUID) -> dict[str, Any]:
     """The last decision on this message, with its facts."""
     row, _ = await get(house, caller, wanted)
     if row["decision"] is None:
-        raise Refused(404, "not_decided", "Nothing was decided yet: the message waits for its time.")
+        raise Refused(404, "not_decided", f"Nothing was decided yet: the message is {row['status']}.")
     return dict(row["decision"])
 
 
@@ -163,9 +170,23 @@ async def _apply(
     sealed = brand.cipher.seal(Plain(msgspec.json.encode(variables)), row["id"], "variables")
     changed = [name for name in ("scheduled_at", "variables") if getattr(asked, name) is not None]
     changed += ["template_version"] if asked.current_version else []
-    by = (caller.actor, caller.request_id)
-    values = (when.instant, deadline, when.zone, when.wall, sealed, version_id, house.clock.sql_now())
-    await rows.reschedule(connection, row["bucket"], row["id"], *values, {"changed": changed}, *by)
+    await rows.reschedule(
+        connection,
+        rows.Rescheduled(
+            bucket=row["bucket"],
+            id=row["id"],
+            due_at=when.instant,
+            deadline=deadline,
+            zone=when.zone,
+            wall=when.wall,
+            variables=sealed,
+            version_id=version_id,
+            now=house.clock.sql_now(),
+            details={"changed": changed},
+            actor=caller.actor,
+            request_id=caller.request_id,
+        ),
+    )
 
 
 def too_late(status: str, what: str) -> Refused:

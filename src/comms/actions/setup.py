@@ -28,6 +28,9 @@ from comms.store import setup as rows
 from comms.store.database import Database
 
 _FRESH = 0.5
+_KEPT = 50_000
+"""Rows kept; persons' tokens are the many."""
+
 _VERSIONS = 2_000
 """Compiled versions kept; they never change, so the epoch does not concern them."""
 
@@ -55,10 +58,16 @@ class Account:
     brands: list[str] | None
     updated_at: datetime
 
+    @property
+    def is_idempotent(self) -> bool:
+        """Is a second call with the same key never a second message? Of a kind that is not known here: no."""
+        return self.kind in KINDS and KINDS[self.kind].idempotent
+
     def carries(self, brand_id: str, channel: str, *, hipaa: bool) -> bool:
         """May it take such a message?"""
         allowed = self.brands is None or brand_id in self.brands
-        return allowed and channel in KINDS[self.kind].channels and (self.baa or not hipaa)
+        known = self.kind in KINDS and channel in KINDS[self.kind].channels
+        return allowed and known and (self.baa or not hipaa)
 
 
 class Setup:
@@ -70,25 +79,31 @@ class Setup:
         self._database = database
         self._clock = clock
         self._looked_at = float("-inf")
+        self._in_doubt = False
         self._lock = asyncio.Lock()
         self._kept: dict[tuple[str, ...], Any] = {}
         self._versions: dict[UUID, Version] = {}
 
     async def refresh(self) -> None:
-        """Forget what has changed. Costs a query at most twice a second."""
-        if self._clock.monotonic() - self._looked_at < _FRESH:
+        """Forget what has changed. Costs one query at most twice a second, however many ask."""
+        if self._is_fresh():
             return
         async with self._lock:
-            looked_at = self._clock.monotonic()
+            if self._is_fresh():
+                return  # somebody looked while we waited
+            asked_at, self._in_doubt = self._clock.monotonic(), False
             epoch = await rows.epoch(self._database.engine)
             if epoch != self.epoch:
                 self._kept.clear()
                 self.epoch = epoch
-            self._looked_at = looked_at
+            self._looked_at = asked_at
 
     def doubt(self) -> None:
-        """Look again at the next opportunity."""
-        self._looked_at = float("-inf")
+        """Look again at the next opportunity, also where a look is under way."""
+        self._in_doubt = True
+
+    def _is_fresh(self) -> bool:
+        return not self._in_doubt and self._clock.monotonic() - self._looked_at < _FRESH
 
     async def brand(self, brand_id: str) -> Brand | None:
         """The brand, or None."""
@@ -161,6 +176,8 @@ class Setup:
         epoch = self.epoch
         found = await load()
         if found is not None and epoch == self.epoch:
+            if len(self._kept) >= _KEPT:
+                self._kept.clear()
             self._kept[key] = found
         return found
 

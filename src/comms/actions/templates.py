@@ -12,7 +12,6 @@ from comms.actions.house import House
 from comms.domain.caller import ANY, Caller
 from comms.domain.errors import Refused, not_found
 from comms.domain.schedule import show
-from comms.render.analysis import is_missing
 from comms.render.sms import segments
 from comms.render.versions import Source, publish
 from comms.store import setup as rows
@@ -116,8 +115,8 @@ async def render(
     version = await house.setup.version(row["version_id"])
     if strict:
         version.check(payload)
-    absent = sorted({n.path for n in version.needs if not n.optional and is_missing(n.path, payload)})
-    rendered = version.render(_stand_in(payload, absent))
+    rendered = version.preview(payload)
+    absent = version.missing(payload)
     shown = {"subject": rendered.subject, "body": rendered.body, "missing_variables": absent}
     details = _sms_details(rendered.body) if template["channel"] == "sms" else None
     return {**shown, **({"details": details} if details else {})}
@@ -158,20 +157,6 @@ def show_version(row: asyncpg.Record) -> dict[str, Any]:
 def _sms_details(body: str) -> dict[str, Any]:
     counted = segments(body)
     return {"segments": counted.count, "encoding": counted.encoding}
-
-
-def _stand_in(payload: dict[str, Any], absent: list[str]) -> dict[str, Any]:
-    """The payload with each missing variable shown as its own name, so that a preview shows the gap."""
-    filled: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(payload))
-    for path in absent:
-        *parents, last = path.split(".")
-        place = filled
-        for name in parents:
-            if not isinstance(place.get(name), dict):
-                place[name] = {}
-            place = place[name]
-        place[last] = f"[{path}]"
-    return filled
 
 
 def _visible(caller: Caller, row: asyncpg.Record | None) -> asyncpg.Record:

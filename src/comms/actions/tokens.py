@@ -39,7 +39,7 @@ async def create(
         expires = now + lifetime if lifetime else None
         values = (token_id, name or str(token_id)[:8], _digest(token), brand_id, person, scopes, now, expires)
         try:
-            await rows.write(connection, "add_token", *values)
+            await rows.add_token(connection, *values)
         except asyncpg.UniqueViolationError:
             raise Refused(
                 422, "name_taken", "Another live token has that name; choose another one."

@@ -1,14 +1,13 @@
-"""From claimed to recorded: decide, render, freeze, wait for the instant, hand over, record.
+"""One message from claimed to recorded: open, decide, prepare, freeze, wait, hand over, record.
 
-No transaction and no connection is held while a provider thinks: a slow one would otherwise
-use them all up. Between the commit of `freeze` and the record lies the only stretch in which
-a dead worker leaves a doubt; everything fallible happens before it.
+No transaction and no connection is held while a provider thinks: a slow one would otherwise use
+them all up. Between the commit of `freeze` and the record lies the only stretch in which a dead
+worker leaves a doubt; everything fallible happens before it. What fails before it is put back.
 """
 
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -22,21 +21,25 @@ from comms.actions.setup import Account
 from comms.dispatch.accounts import Accounts
 from comms.dispatch.instants import Instants
 from comms.dispatch.record import Recorder
-from comms.dispatch.work import Answer, Delivery, Work
+from comms.dispatch.work import Delivery, Work
 from comms.domain.content import Plain, Rendered, Sealed
 from comms.domain.decision import Facts, decide
+from comms.domain.outcome import Standing, goes_on
 from comms.gather import Gather
-from comms.providers.base import Accepted, Lost, Misconfigured, Outcome, Outgoing, Rejected, Sender, TryLater
+from comms.providers.base import Device, Lost, Misconfigured, Outcome, Outgoing, Sender, TryLater
 from comms.store import queue
+from comms.store.database import AWAY
 
 log = structlog.get_logger()
 
+_NOT_CALLED = TryLater("not_called")
+_OWN_SHARE = 0.8
+"""Of the time for a call, what the provider is told: it knows how far it got, so it should say."""
 
-class Unprepared(NamedTuple):
-    """A claim that could not be opened, decided or rendered."""
 
-    claim: asyncpg.Record
-    lease_ends: float
+class _Call(NamedTuple):
+    delivery: Delivery
+    way: list[Account]
 
 
 class Pipeline:
@@ -51,49 +54,51 @@ class Pipeline:
         self._instants = instants
         self._recorder = recorder
         self._call_seconds = house.settings.lease_seconds / 3
-        self._freezing: Gather[queue.Mark, bool] = Gather(self._freeze_group, largest=100)
+        self._marks: Gather[list[queue.Mark], bool] = Gather(self._write_marks, largest=100)
+        self._earlier: Gather[tuple[int, UUID], list[asyncpg.Record]] = Gather(
+            self._read_earlier, largest=100
+        )
 
-    async def run(self, claims: list[asyncpg.Record], lease_ends: float) -> None:
-        """Deliver a batch. Each message ends on its own; one that can't be read harms no other."""
-        await self._house.setup.refresh()
-        frozen = await self._frozen(claims)
-        prepared = [await self._prepare(claim, lease_ends, frozen.get(claim["id"], [])) for claim in claims]
-        await asyncio.gather(*(self._finish(work) for work in prepared))
-
-    async def _finish(self, work: Work | Unprepared) -> None:
-        if isinstance(work, Unprepared):
-            await self._recorder.put_back(work.claim, work.lease_ends)
-            return
-        if work.verdict.verdict == "send":
-            await self._hand_over(work)
-        await self._recorder.record(work)
-
-    async def _prepare(
-        self, claim: asyncpg.Record, lease_ends: float, frozen: list[asyncpg.Record]
-    ) -> Work | Unprepared:
-        """Open, decide, render. What can't be prepared is put back: it may be our fault, not its own."""
+    async def deliver(self, claim: queue.Claim, lease_ends: float) -> None:
+        """See one message through, whatever happens to others."""
         try:
-            work = await self._open(claim, lease_ends)
-            if work.verdict.verdict == "send":
-                await self._add_deliveries(work, frozen)
-            return work
-        except Exception as error:  # noqa: BLE001 - one message must never stop the others of its batch
-            log.error("not_prepared", message_id=str(claim["id"]), problem=type(error).__name__)
-            return Unprepared(claim, lease_ends)
+            work = await self._prepare(claim, lease_ends)
+            calls = await self._calls(work)
+        except Exception as error:  # noqa: BLE001 - nothing was begun: whatever it was, another attempt may do better
+            log.error("not_prepared", message_id=str(claim.id), problem=type(error).__name__)
+            await self._recorder.put_back(claim)
+            return
+        if await self._freeze(work, calls):
+            await self._instants.reach(work.due_at)
+            await asyncio.gather(*(self._call(work, call) for call in calls))
+            await self._recorder.record(work)
 
-    async def _open(self, claim: asyncpg.Record, lease_ends: float) -> Work:
+    async def _prepare(self, claim: queue.Claim, lease_ends: float) -> Work:
+        """Open, decide, and make what is handed over: as an earlier attempt froze it, else rendered now."""
+        await self._house.setup.refresh()
+        work = await self._open(claim, lease_ends)
+        if claim.attempt > 1:
+            frozen = await self._earlier.submit((claim.bucket, claim.id))
+            work.deliveries = [await self._thaw(work, row) for row in frozen]
+        if work.verdict.verdict == "send" and not work.deliveries:
+            work.deliveries = await self._render(work)
+        return work
+
+    async def _open(self, claim: queue.Claim, lease_ends: float) -> Work:
         setup = self._house.setup
-        brand = await setup.brand(claim["brand_id"])
-        template = await setup.template_by_id(claim["template_id"])
+        brand = await setup.brand(claim.brand_id)
+        template = await setup.template_by_id(claim.template_id)
         if brand is None or template is None:
             raise LookupError
-        person_id, recipient, _ = msgspec.json.decode(
-            brand.cipher.open(Sealed(claim["address"]), claim["id"], "address")
-        )
-        route = await setup.route(brand, claim["channel"], hipaa=claim["hipaa"])
-        facts = Facts(self._now(claim), claim["deadline"], len(route), claim["hipaa"])
+        address = brand.cipher.open(claim.address, claim.id, "address")
+        person_id, recipient, _ = msgspec.json.decode(address)
+        route = await setup.route(brand, claim.channel, hipaa=claim.hipaa)
+        # The database's clock, as the claim saw it; a message claimed ahead is judged at its instant.
+        now = max(self._house.clock.sql_now() or claim.clock, claim.due_at)
+        facts = Facts(now, claim.deadline, len(route), claim.hipaa)
         return Work(
             claim=claim,
+            lease_ends=lease_ends,
             brand=brand,
             person_id=person_id,
             recipient=recipient,
@@ -102,67 +107,86 @@ class Pipeline:
             on_unknown=template["on_unknown"],
             facts=facts,
             verdict=decide(facts),
-            lease_ends=lease_ends,
         )
 
-    def _now(self, claim: asyncpg.Record) -> datetime:
-        """The database's clock, as the claim saw it; a message claimed ahead is judged at its instant."""
-        now, due_at = self._house.clock.sql_now() or claim["clock"], claim["due_at"]
-        judged: datetime = max(now, due_at)
-        return judged
-
-    async def _add_deliveries(self, work: Work, frozen: list[asyncpg.Record]) -> None:
-        """What is handed over: as an earlier attempt froze it, else rendered now."""
-        if frozen:
-            work.earlier = [_answered(row) for row in frozen if _is_over(work, row)]
-            work.deliveries = [_thaw(work, row) for row in frozen if not _is_over(work, row)]
-            return
-        variables = msgspec.json.decode(
-            work.brand.cipher.open(Sealed(work.claim["variables"]), work.id, "variables")
+    async def _thaw(self, work: Work, row: asyncpg.Record) -> Delivery:
+        plain = work.brand.cipher.open(Sealed(row["payload"]), work.id, f"payload/{row['n']}")
+        kept = msgspec.json.decode(plain)
+        account = await self._house.setup.account(row["provider_id"])
+        return Delivery(
+            n=row["n"],
+            recipient=kept["recipient"],
+            content=msgspec.convert(kept["content"], Rendered),
+            payload=row["payload"],
+            device=msgspec.convert(kept["device"], Device | None),
+            answer=row["outcome"],
+            reason=row["reason"],
+            doubts=row["doubts"],
+            provider_id=row["provider_id"],
+            may_ask=account is not None and _carries(account, work) and account.is_idempotent,
         )
-        version = await self._house.setup.version(work.claim["version_id"])
+
+    async def _render(self, work: Work) -> list[Delivery]:
+        variables = msgspec.json.decode(work.brand.cipher.open(work.claim.variables, work.id, "variables"))
+        version = await self._house.setup.version(work.claim.version_id)
         content = version.render(variables)
-        recipients = [work.recipient]
-        if work.claim["channel"] == "push":
-            recipients = await devices.tokens(self._house, work.brand, work.person_id, work.recipient)
-        work.deliveries = [_freeze(work, n, each, content) for n, each in enumerate(recipients)]
+        if work.claim.channel != "push":
+            return [_new_delivery(work, 0, work.recipient, content, None)]
+        found = await devices.reached(self._house, work.brand, work.person_id, work.recipient)
+        return [_new_delivery(work, n, each.token, content, each) for n, each in enumerate(found)]
 
-    async def _hand_over(self, work: Work) -> None:
-        """Freeze, wait for the instant, check the fence, call."""
-        first = work.route[0]
-        ours = await asyncio.gather(*(self._mark(work, each, first) for each in work.deliveries))
-        await self._instants.reach(work.due_at)
-        await asyncio.gather(
-            *(self._call(work, each) for each, still in zip(work.deliveries, ours, strict=True) if still)
-        )
+    async def _calls(self, work: Work) -> list[_Call]:
+        """What this attempt hands over, and along which way."""
+        if work.verdict.verdict != "send":
+            return []
+        ways = [_Call(each, await self._way(work, each)) for each in work.deliveries]
+        return [call for call in ways if call.way]
 
-    async def _mark(self, work: Work, delivery: Delivery, account: Account) -> bool:
+    async def _way(self, work: Work, delivery: Delivery) -> list[Account]:
+        """Whom to call, in order: the route, or only the provider that may have taken it already."""
+        stands = work.standing(delivery)
+        if stands is Standing.ASK:
+            account = await self._house.setup.account(delivery.provider_id or "")
+            return [account] if account else []
+        return work.route if goes_on(stands) else []
+
+    async def _freeze(self, work: Work, calls: list[_Call]) -> bool:
+        """Mark what will be handed over; False where the message is not ours any more."""
+        if not calls:
+            return True
+        marks = [_mark(work, call.delivery, call.way[0]) for call in calls]
+        try:
+            if self._has_time(work):
+                return await self._marks.submit(marks)
+        except (*AWAY, asyncpg.PostgresError) as error:
+            log.warning("not_marked", message_id=str(work.id), problem=type(error).__name__)
+        # Whether the mark was written nobody knows; that nothing was called, we do, and say so.
+        for call in calls:
+            call.delivery.ended(_NOT_CALLED, call.way[0])
+        calls.clear()
+        return True
+
+    async def _call(self, work: Work, call: _Call) -> None:
+        """Along the way until one provider is not misconfigured. Never raises: the answers so far count."""
+        for account in call.way:
+            if account is not call.way[0] and not await self._mark_next(work, call.delivery, account):
+                return
+            if not self._has_time(work):
+                if call.delivery.outcome is None:
+                    call.delivery.ended(_NOT_CALLED, account)
+                return
+            outcome = await self._ask(work, call.delivery, account)
+            call.delivery.ended(outcome, account)
+            if not isinstance(outcome, Misconfigured):
+                return
+            log.error("provider_misconfigured", provider_id=account.provider_id, reason=outcome.reason)
+
+    async def _mark_next(self, work: Work, delivery: Delivery, account: Account) -> bool:
         """Written before each provider is called: what is found of a dead worker is whom it was calling."""
-        return await self._freezing.submit(
-            queue.Mark(
-                work.claim["bucket"],
-                work.id,
-                delivery.n,
-                account.provider_id,
-                Sealed(delivery.payload),
-                work.attempt,
-            )
-        )
-
-    async def _call(self, work: Work, delivery: Delivery) -> None:
-        """Along the route until one provider is not misconfigured."""
-        for account in work.route:
-            if account is not work.route[0] and not await self._mark(work, delivery, account):
-                return
-            if self._house.clock.monotonic() + self._call_seconds > work.lease_ends:
-                return  # a pause ate the lease: another worker may act, so this one must not
-            delivery.account = account
-            delivery.outcome = await self._ask(work, delivery, account)
-            if not isinstance(delivery.outcome, Misconfigured):
-                return
-            log.error(
-                "provider_misconfigured", provider_id=account.provider_id, reason=delivery.outcome.reason
-            )
+        try:
+            return await self._marks.submit([_mark(work, delivery, account)])
+        except (*AWAY, asyncpg.PostgresError):
+            return False
 
     async def _ask(self, work: Work, delivery: Delivery, account: Account) -> Outcome:
         try:
@@ -172,78 +196,68 @@ class Pipeline:
             return Misconfigured("settings_refused")
         try:
             async with asyncio.timeout(self._call_seconds):
-                outcome = await provider.send(_outgoing(work, delivery, account))
+                return await provider.send(self._outgoing(work, delivery, account))
         except TimeoutError:
-            outcome = Lost("timeout")
+            return Lost("timeout")
         except Exception as error:  # noqa: BLE001 - an adapter's fault: whether it was taken, nobody knows
             log.error("provider_fault", provider_id=account.provider_id, problem=type(error).__name__)
-            outcome = Lost("adapter_fault")
-        if isinstance(outcome, Lost) and provider.idempotent:
-            return TryLater(outcome.reason)  # asked again with the same key: never a second message
-        return outcome
+            return Lost("adapter_fault")
 
-    async def _frozen(self, claims: list[asyncpg.Record]) -> dict[UUID, list[asyncpg.Record]]:
-        again = [(claim["bucket"], claim["id"]) for claim in claims if claim["attempt"] > 1]
-        found: dict[UUID, list[asyncpg.Record]] = {}
-        if again:
-            for row in await queue.frozen(self._house.database.engine, again):
-                found.setdefault(row["message_id"], []).append(row)
-        return found
+    def _has_time(self, work: Work) -> bool:
+        """Does a whole call fit into what is left of the lease? Else another worker may act, and we not."""
+        return self._house.clock.monotonic() + self._call_seconds <= work.lease_ends
 
-    async def _freeze_group(self, marks: list[queue.Mark]) -> list[bool | Exception]:
-        ours = await queue.freeze(
-            self._house.database.engine, self._owner, self._house.clock.sql_now(), marks
+    def _outgoing(self, work: Work, delivery: Delivery, account: Account) -> Outgoing:
+        return Outgoing(
+            message_id=work.id,
+            key=f"{work.id}-{delivery.n}",
+            brand_id=work.brand.brand_id,
+            person_id=work.person_id,
+            channel=work.claim.channel,
+            provider_id=account.provider_id,
+            recipient=delivery.recipient,
+            content=delivery.content,
+            sender=_sender(work),
+            category=work.category,
+            hipaa=work.claim.hipaa,
+            attempt=work.attempt,
+            lifetime=(work.facts.deadline - work.facts.now).total_seconds(),
+            seconds=self._call_seconds * _OWN_SHARE,
+            device=delivery.device,
         )
-        return [(mark.message_id, mark.n) in ours for mark in marks]
+
+    async def _read_earlier(self, messages: list[tuple[int, UUID]]) -> list[list[asyncpg.Record] | Exception]:
+        found: dict[UUID, list[asyncpg.Record]] = {message_id: [] for _, message_id in messages}
+        for row in await queue.frozen(self._house.database.engine, messages):
+            found[row["message_id"]].append(row)
+        return [found[message_id] for _, message_id in messages]
+
+    async def _write_marks(self, messages: list[list[queue.Mark]]) -> list[bool | Exception]:
+        """A message's marks are written together: half of them would be a message of half its devices."""
+        marks = [mark for each in messages for mark in each]
+        now = self._house.clock.sql_now()
+        ours = await queue.freeze(self._house.database.engine, self._owner, now, marks)
+        return [(each[0].message_id, each[0].n) in ours for each in messages]
 
 
-def _freeze(work: Work, n: int, recipient: str, content: Rendered) -> Delivery:
-    plain = Plain(msgspec.json.encode({"recipient": recipient, "content": content}))
-    return Delivery(n, recipient, content, work.brand.cipher.seal(plain, work.id, f"payload/{n}"))
+def _new_delivery(work: Work, n: int, recipient: str, content: Rendered, device: Device | None) -> Delivery:
+    plain = Plain(msgspec.json.encode({"recipient": recipient, "content": content, "device": device}))
+    return Delivery(n, recipient, content, work.brand.cipher.seal(plain, work.id, f"payload/{n}"), device)
 
 
-def _is_over(work: Work, row: asyncpg.Record) -> bool:
-    """An answer that was lost ends the delivery, unless the template prefers a duplicate to silence."""
-    lost = row["outcome"] == "lost" and work.on_unknown == "prefer_silence"
-    return lost or row["outcome"] in {"accepted", "rejected"}
+def _mark(work: Work, delivery: Delivery, account: Account) -> queue.Mark:
+    key = (work.claim.bucket, work.id, delivery.n)
+    return queue.Mark(*key, account.provider_id, delivery.payload, work.attempt)
 
 
-def _answered(row: asyncpg.Record) -> Answer:
-    reason = row["reason"] or ""
-    outcome: Outcome = Lost(reason)
-    if row["outcome"] != "lost":
-        outcome = Accepted(row["reference"]) if row["outcome"] == "accepted" else Rejected(reason)
-    return Answer(outcome, row["provider_id"])
-
-
-def _thaw(work: Work, row: asyncpg.Record) -> Delivery:
-    plain = work.brand.cipher.open(Sealed(row["payload"]), work.id, f"payload/{row['n']}")
-    kept = msgspec.json.decode(plain)
-    return Delivery(row["n"], kept["recipient"], msgspec.convert(kept["content"], Rendered), row["payload"])
-
-
-def _outgoing(work: Work, delivery: Delivery, account: Account) -> Outgoing:
-    return Outgoing(
-        message_id=work.id,
-        key=f"{work.id}-{delivery.n}",
-        brand_id=work.brand.brand_id,
-        person_id=work.person_id,
-        channel=work.claim["channel"],
-        provider_id=account.provider_id,
-        recipient=delivery.recipient,
-        content=delivery.content,
-        sender=_sender(work),
-        category=work.category,
-        hipaa=work.claim["hipaa"],
-        attempt=work.attempt,
-        lifetime=(work.facts.deadline - work.facts.now).total_seconds(),
-    )
+def _carries(account: Account, work: Work) -> bool:
+    return account.carries(work.brand.brand_id, work.claim.channel, hipaa=work.claim.hipaa)
 
 
 def _sender(work: Work) -> Sender:
     senders = work.brand.settings.senders
-    if work.claim["channel"] == "email" and senders.email:
+    if work.claim.channel == "email" and senders.email:
         return Sender(senders.email.address, senders.email.name, senders.email.reply_to)
-    if work.claim["channel"] == "sms" and senders.sms:
+    if work.claim.channel == "sms" and senders.sms:
         return Sender(number=senders.sms.number)
     return Sender()

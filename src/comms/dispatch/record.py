@@ -1,40 +1,43 @@
 """What an attempt came to: one event of the life cycle for each message, written in groups.
 
 Nothing that may fail stands between a provider's answer and its record. Where the database is
-away the record is repeated as long as the lease lasts: it is fenced, so twice is once.
+away the record is repeated until it is written or the worker ends: it is fenced, so twice is once,
+and an answer is worth more than the guess of whoever took the message over meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
+import re
 from datetime import timedelta
 from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
+import structlog
 
 from comms.actions.house import House
-from comms.dispatch.work import Answer, Delivery, Work
+from comms.dispatch.work import WORDS, Delivery, Work
+from comms.domain.outcome import Standing, event, goes_on
 from comms.domain.retry import delay
 from comms.gather import Gather
-from comms.providers.base import Accepted, Lost, Misconfigured, Outcome, Rejected, TryLater
+from comms.providers.base import TryLater
 from comms.store import queue
+from comms.store.database import AWAY, BAD_DATA
 
-_OUTCOMES: dict[type[Outcome], str] = {
-    Accepted: "accepted",
-    Rejected: "rejected",
-    TryLater: "try_later",
-    Misconfigured: "misconfigured",
-    Lost: "lost",
-}
-_AGAIN = 0.25
+log = structlog.get_logger()
+
+_PAUSES = (0.25, 0.5, 1.0, 2.0)
+_LONGEST = 200
+_UNPRINTABLE = re.compile(r"[^ -~]+")
 
 Ending = queue.Finished | queue.Waiting | queue.Unknown
 
 
 class _Entry(NamedTuple):
-    ended: list[queue.Ended]
+    answers: list[queue.Ended]
     ending: Ending
 
 
@@ -48,34 +51,43 @@ class Recorder:
 
     async def record(self, work: Work) -> bool:
         """False where the message was not ours any more: whoever took it over decides."""
-        if work.deliveries and all(each.outcome is None for each in work.deliveries):
-            return False  # the fence closed before the call: the lease's end gives it to another
-        ended = [_ended(work, each) for each in work.deliveries if each.outcome is not None]
-        return await self._submit(_Entry(ended, ending(work, random.random())), work.lease_ends)
+        answers = [_answer(work, each) for each in work.deliveries if each.outcome is not None]
+        return await self._submit(_Entry(answers, ending(work, random.random())))
 
-    async def put_back(self, claim: asyncpg.Record, lease_ends: float) -> bool:
+    async def put_back(self, claim: queue.Claim) -> bool:
         """A claim that could not be prepared waits for its next attempt; max_late ends it at last."""
-        wait = timedelta(seconds=delay(claim["attempt"], random.random()))
-        key = (claim["bucket"], claim["id"], claim["attempt"])
-        entry = _Entry([], queue.Waiting(*key, "retry", "not_prepared", wait, None))
-        return await self._submit(entry, lease_ends)
+        wait = timedelta(seconds=delay(claim.attempt, random.random()))
+        key = (claim.bucket, claim.id, claim.attempt)
+        return await self._submit(_Entry([], queue.Waiting(*key, "retry", "not_prepared", wait, None)))
 
-    async def _submit(self, entry: _Entry, lease_ends: float) -> bool:
-        while True:
+    async def _submit(self, entry: _Entry) -> bool:
+        for pause in itertools.chain(_PAUSES, itertools.repeat(_PAUSES[-1])):
             try:
                 return await self._groups.submit(entry)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                if self._house.clock.monotonic() > lease_ends:
-                    return False
-                await asyncio.sleep(_AGAIN)
+            except BAD_DATA as error:
+                log.error("not_recorded", message_id=str(entry.ending.id), problem=type(error).__name__)
+                return False
+            except (*AWAY, asyncpg.PostgresError) as error:
+                log.warning("record_waits", message_id=str(entry.ending.id), problem=type(error).__name__)
+                await asyncio.sleep(pause)
+        raise AssertionError  # the pauses never end
 
     async def _write(self, group: list[_Entry]) -> list[bool | Exception]:
+        try:
+            return await self._write_together(group)
+        except BAD_DATA as error:  # one that can't be written must not take the others' answers with it
+            if len(group) == 1:
+                return [error]
+            middle = len(group) // 2
+            return await self._write(group[:middle]) + await self._write(group[middle:])
+
+    async def _write_together(self, group: list[_Entry]) -> list[bool | Exception]:
         now, owner = self._house.clock.sql_now(), self._owner
         endings = [entry.ending for entry in group]
         recorded: set[UUID] = set()
         async with self._house.database.engine.acquire() as connection, connection.transaction():
-            if ended := [each for entry in group for each in entry.ended]:
-                await queue.end_deliveries(connection, now, ended)
+            if answers := [each for entry in group for each in entry.answers]:
+                await queue.end_deliveries(connection, now, answers)
             if finished := [each for each in endings if isinstance(each, queue.Finished)]:
                 recorded |= await queue.finish(connection, owner, now, finished)
             if waiting := [each for each in endings if isinstance(each, queue.Waiting)]:
@@ -86,69 +98,65 @@ class Recorder:
 
 
 def ending(work: Work, chance: float) -> Ending:
-    """The event that follows from the verdict, or from what the provider said. `chance` spreads retries."""
-    if work.verdict.verdict == "expire":
-        return _finished(work, "expire", "expired", None)
+    """The event that follows from the verdict and from what providers said. `chance` spreads retries."""
     if work.verdict.verdict == "wait":
         return _waiting(work, "defer", work.verdict.rule, delay(work.attempt, chance))
-    answers = work.answers()
-    if any(each.outcome is None for each in work.deliveries):
-        return _waiting(work, "retry", "lease_over", delay(work.attempt, chance))
-    if not answers:
-        return _finished(work, "reject", "no_device", None)
-    return _answered(work, min(answers, key=lambda answer: _weight(work, answer.outcome)), chance)
+    standings = [work.standing(each) for each in work.deliveries]
+    match event(standings, late=work.verdict.verdict == "expire"):
+        case "retry":
+            return _again(work, chance)
+        case "lose":
+            each = _first(work, Standing.DOUBT, Standing.ASK, Standing.REPEAT)
+            reason = each.reason if each and each.answer == "lost" and each.reason else "answer_lost"
+            provider_id = (each.provider_id if each else None) or ""
+            key = (work.claim.bucket, work.id, work.attempt)
+            return queue.Unknown(*key, reason, provider_id, work.decision())
+        case "accept":
+            return _finished(work, "accept", None, _first(work, Standing.TAKEN))
+        case "expire":
+            return _finished(work, "expire", "expired", None)
+    refused = _first(work, Standing.REFUSED)
+    reason = f"provider_rejected: {_clean(refused.reason)}" if refused else "no_device"
+    return _finished(work, "reject", reason, refused)
 
 
-def _weight(work: Work, outcome: Outcome) -> int:
-    """Of several deliveries decides: what may still go, then what nobody knows, then what was taken."""
-    match outcome:
-        case Lost() if work.on_unknown == "prefer_silence":
-            return 1
-        case Accepted():
-            return 2
-        case Rejected():
-            return 3
-    return 0
+def _again(work: Work, chance: float) -> queue.Waiting:
+    """As late as the most patient provider asks for."""
+    waits = [each for each in work.deliveries if goes_on(work.standing(each))]
+    outcomes = [each.outcome for each in waits if each.outcome is not None]
+    asked = max((each.after or 0.0 for each in outcomes if isinstance(each, TryLater)), default=0.0)
+    reason = next((_clean(each.reason) for each in waits if each.reason), "") or "not_called"
+    return _waiting(work, "retry", reason, delay(work.attempt, chance, asked))
 
 
-def _answered(work: Work, answer: Answer, chance: float) -> Ending:
-    outcome, provider_id = answer
-    match outcome:
-        case Accepted():
-            return _finished(work, "accept", None, provider_id)
-        case Rejected(reason):
-            return _finished(work, "reject", f"provider_rejected: {reason}", provider_id)
-        case Lost(reason) if work.on_unknown == "prefer_silence":
-            return queue.Unknown(
-                work.claim["bucket"], work.id, work.attempt, reason, provider_id, work.decision()
-            )
-        case TryLater(reason) | Lost(reason) | Misconfigured(reason):
-            return _waiting(
-                work, "retry", reason, delay(work.attempt, chance, getattr(outcome, "after", None))
-            )
+def _first(work: Work, *wanted: Standing) -> Delivery | None:
+    return next((each for each in work.deliveries if work.standing(each) in wanted), None)
 
 
-def _finished(work: Work, event: str, reason: str | None, provider_id: str | None) -> queue.Finished:
-    claim = work.claim
-    return queue.Finished(claim["bucket"], work.id, work.attempt, event, reason, provider_id, work.decision())
+def _finished(work: Work, event: str, reason: str | None, by: Delivery | None) -> queue.Finished:
+    key = (work.claim.bucket, work.id, work.attempt)
+    return queue.Finished(*key, event, reason, by.provider_id if by else None, work.decision())
 
 
 def _waiting(work: Work, event: str, reason: str, seconds: float) -> queue.Waiting:
-    wait = timedelta(seconds=seconds)
-    return queue.Waiting(work.claim["bucket"], work.id, work.attempt, event, reason, wait, work.decision())
+    key = (work.claim.bucket, work.id, work.attempt)
+    return queue.Waiting(*key, event, reason, timedelta(seconds=seconds), work.decision())
 
 
-def _ended(work: Work, delivery: Delivery) -> queue.Ended:
+def _answer(work: Work, delivery: Delivery) -> queue.Ended:
     outcome = delivery.outcome
-    assert outcome is not None  # noqa: S101 - record() has looked
-    assert delivery.account is not None  # noqa: S101 - an outcome is some account's
     return queue.Ended(
-        work.claim["bucket"],
+        work.claim.bucket,
         work.id,
         delivery.n,
         work.attempt,
-        _OUTCOMES[type(outcome)],
-        getattr(outcome, "reason", None),
-        getattr(outcome, "reference", None),
-        delivery.account.provider_id,
+        WORDS[type(outcome)] if outcome else "",
+        _clean(delivery.reason),
+        _clean(getattr(outcome, "reference", None)),
+        delivery.provider_id or "",
     )
+
+
+def _clean(said: str | None) -> str | None:
+    """What an adapter made of the other side's words: it must not be able to spoil the record."""
+    return None if said is None else _UNPRINTABLE.sub(" ", said)[:_LONGEST]

@@ -2,37 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
+from typing import Any
+from uuid import UUID
 
 import asyncpg
 
 from comms.actions.house import House
 from comms.actions.setup import Setup
+from comms.domain.decision import TOO_LATE
+from comms.domain.outcome import Standing, event, standing
 from comms.domain.retry import delay
-from comms.providers.catalogue import KINDS
+from comms.domain.schedule import show
 from comms.store import queue
 
 _BITE = 500
 _DEATHS = 2
 
 
-async def sweep(house: House) -> None:
-    """Once round. Safe by many at a time: each change is fenced or locks its rows."""
-    await rescue(house)
-    while await queue.expire_waiting(house.database.engine, house.clock.sql_now()) == _BITE:
+async def sweep(house: House, ours: Collection[UUID] = ()) -> None:
+    """Once round. Safe by many at a time: each change is fenced or locks its rows.
+
+    `ours` are messages that this process still sees through.
+    """
+    await rescue(house, ours)
+    decision = {"decided_at": show(house.clock.now()), **TOO_LATE.words()}
+    while await queue.expire_waiting(house.database.engine, house.clock.sql_now(), decision) == _BITE:
         pass
 
 
-async def rescue(house: House) -> None:
+async def rescue(house: House, ours: Collection[UUID] = ()) -> None:
     """Claims whose worker went silent: sent by another, unless they may have been handed over."""
     await house.setup.refresh()
     now = house.clock.sql_now()
-    for row in await queue.lapsed(house.database.engine, now):
+    for row in await queue.lapsed(house.database.engine, now, ours):
         key = (row["bucket"], row["id"], row["attempt"])
-        if await _is_safe(house.setup, row):
-            await queue.rescue(house.database.engine, now, *key, _pause(row["attempt"]))
-        else:
+        standings = [await _standing(house.setup, row, each) for each in row["deliveries"]]
+        if standings and event(standings, late=False) == "lose":
             await queue.lose_lapsed(house.database.engine, now, *key)
+        else:
+            await queue.rescue(house.database.engine, now, *key, _pause(row["attempt"]))
 
 
 def _pause(attempt: int) -> timedelta:
@@ -40,12 +50,12 @@ def _pause(attempt: int) -> timedelta:
     return timedelta(seconds=delay(attempt, 0.0)) if attempt > _DEATHS else timedelta()
 
 
-async def _is_safe(setup: Setup, row: asyncpg.Record) -> bool:
-    """May it be sent again? If nothing had begun, its key makes it safe, or its template prefers it."""
-    if not row["begun"]:
-        return True
+async def _standing(setup: Setup, row: asyncpg.Record, delivery: dict[str, Any]) -> Standing:
     template = await setup.template_by_id(row["template_id"])
-    if template is not None and template["on_unknown"] == "prefer_duplicate":
-        return True
-    accounts = [await setup.account(provider_id) for provider_id in row["begun"]]
-    return all(account is not None and KINDS[account.kind].idempotent for account in accounts)
+    account = await setup.account(delivery["provider_id"])
+    return standing(
+        delivery["outcome"],
+        delivery["doubts"],
+        idempotent=account is not None and account.is_idempotent,
+        prefers_duplicate=template is not None and template["on_unknown"] == "prefer_duplicate",
+    )

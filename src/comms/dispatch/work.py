@@ -1,26 +1,28 @@
-"""What passes through the pipeline: a claimed message, and what one attempt made of it."""
+"""What passes through the pipeline: a claimed message, and what one attempt makes of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
-import asyncpg
-
 from comms.actions.setup import Account, Brand
-from comms.domain.content import Rendered
+from comms.domain.content import Rendered, Sealed
 from comms.domain.decision import Facts, Verdict
+from comms.domain.outcome import Standing, standing
 from comms.domain.schedule import show
-from comms.providers.base import Outcome
+from comms.providers.base import Accepted, Device, Lost, Misconfigured, Outcome, Rejected, TryLater
+from comms.store import queue
 
-
-class Answer(NamedTuple):
-    """What a provider said to one delivery."""
-
-    outcome: Outcome
-    provider_id: str
+WORDS: dict[type[Outcome], str] = {
+    Accepted: "accepted",
+    Rejected: "rejected",
+    TryLater: "try_later",
+    Misconfigured: "misconfigured",
+    Lost: "lost",
+}
+"""An outcome as it is stored."""
 
 
 @dataclass(slots=True)
@@ -30,16 +32,34 @@ class Delivery:
     n: int
     recipient: str
     content: Rendered
-    payload: bytes
-    account: Account | None = None
+    payload: Sealed
+    device: Device | None = None
+    answer: str | None = None
+    """The last answer, as it is stored; None before any."""
+    reason: str | None = None
+    doubts: int = 0
+    provider_id: str | None = None
+    """Who gave the last answer, or owes it."""
+    may_ask: bool = False
+    """That provider may be asked again with the same key."""
     outcome: Outcome | None = None
+    """What this attempt brought; None: it was not part of it."""
+
+    def ended(self, outcome: Outcome, account: Account) -> None:
+        """Take what this attempt brought."""
+        self.outcome, self.answer = outcome, WORDS[type(outcome)]
+        self.reason = getattr(outcome, "reason", None)
+        self.provider_id, self.may_ask = account.provider_id, account.is_idempotent
+        self.doubts += isinstance(outcome, Lost)
 
 
 @dataclass(slots=True)
 class Work:
     """One claimed message on its way through the pipeline."""
 
-    claim: asyncpg.Record
+    claim: queue.Claim
+    lease_ends: float
+    """On the monotonic clock: after this moment the message may be somebody else's."""
     brand: Brand
     person_id: str
     recipient: str
@@ -48,36 +68,29 @@ class Work:
     on_unknown: str
     facts: Facts
     verdict: Verdict
-    lease_ends: float
-    """On the monotonic clock: after this moment the message may be somebody else's."""
     deliveries: list[Delivery] = field(default_factory=list)
-    """What this attempt hands over."""
-    earlier: list[Answer] = field(default_factory=list)
-    """What earlier attempts brought to an end."""
 
     @property
     def id(self) -> UUID:
         """The message's id."""
-        message_id: UUID = self.claim["id"]
-        return message_id
+        return self.claim.id
 
     @property
     def attempt(self) -> int:
         """Counts from 1."""
-        attempt: int = self.claim["attempt"]
-        return attempt
+        return self.claim.attempt
 
     @property
     def due_at(self) -> datetime:
         """The instant before which nothing is handed over."""
-        due_at: datetime = self.claim["due_at"]
-        return due_at
+        return self.claim.due_at
 
-    def answers(self) -> list[Answer]:
-        """All that providers said to this message's deliveries, now and before."""
-        now = [Answer(each.outcome, each.account.provider_id) for each in self.deliveries
-               if each.outcome is not None and each.account is not None]  # fmt: skip
-        return [*self.earlier, *now]
+    def standing(self, delivery: Delivery) -> Standing:
+        """Where one of the deliveries stands now."""
+        prefers = self.on_unknown == "prefer_duplicate"
+        return standing(
+            delivery.answer, delivery.doubts, idempotent=delivery.may_ask, prefers_duplicate=prefers
+        )
 
     def decision(self) -> dict[str, Any]:
         """The verdict with its facts, as it is kept."""
@@ -86,10 +99,4 @@ class Work:
             {"kind": "route", "id": self.brand.brand_id, "usable_providers": self.facts.usable_providers,
              "hipaa": self.facts.hipaa},
         ]  # fmt: skip
-        return {
-            "decided_at": show(self.facts.now),
-            "verdict": self.verdict.verdict,
-            "rule": self.verdict.rule,
-            "reason": self.verdict.reason,
-            "facts": facts,
-        }
+        return {"decided_at": show(self.facts.now), **self.verdict.words(), "facts": facts}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 import asyncpg
@@ -23,18 +24,19 @@ from comms.dispatch.record import Recorder
 from comms.dispatch.sweep import sweep
 from comms.providers.catalogue import Tools
 from comms.store import queue
-from comms.store.database import connect_once
+from comms.store.database import AWAY, connect_once
 
 log = structlog.get_logger()
 
 AHEAD = timedelta(milliseconds=50)
+_SHORTEST_SLEEP = 0.005  # what is due and can't be claimed is locked by somebody
 _LONGEST_SLEEP = 1.0
 _BATCH = 100
 _SWEEP_EVERY = 5.0
 _BACK_OFF = 1.0
 _MARGIN = timedelta(seconds=2)
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
-_AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
+_AWAY = (*AWAY, asyncpg.PostgresError)
 
 
 class Worker:
@@ -48,95 +50,99 @@ class Worker:
         self._accounts = Accounts(tools)
         recorder = Recorder(house, self.owner)
         self._pipeline = Pipeline(house, self.owner, self._accounts, self._instants, recorder)
-        self._running: set[asyncio.Task[None]] = set()
-        self._in_flight = 0
+        self._in_flight: dict[UUID, asyncio.Task[None]] = {}
+        self._is_full = False
         self._wake = asyncio.Event()
         self._floor = _BEGINNING
-        self._swept_at = float("-inf")
 
     async def run(self, stop: asyncio.Event, dsn: str | None = None) -> None:
         """Work until `stop`, then finish what is in flight."""
+        beside = [asyncio.create_task(self._sweep_now_and_then())]
+        if dsn:
+            beside.append(asyncio.create_task(self._listen(dsn)))
         stopping = asyncio.create_task(stop.wait())
         stopping.add_done_callback(lambda _: self._wake.set())
-        listening = asyncio.create_task(self._listen(dsn, stop)) if dsn else None
         while not stop.is_set():
             try:
-                await self._sweep_sometimes()
                 await self._sleep(await self._claim())
             except _AWAY as error:
                 log.warning("database_away", problem=type(error).__name__)
                 await self._sleep(_BACK_OFF)
         await self.drain()
-        for task in (listening, stopping):
-            if task is not None:
-                task.cancel()
+        for task in (*beside, stopping):
+            task.cancel()
         await self._accounts.close()
 
     async def once(self) -> int:
         """Claim what is due and see it through; how many. For tests and for the very patient."""
         claims = await self._take(_BATCH)
-        if claims:
-            await self._pipeline.run(claims, self._lease_ends())
+        self._start(claims, self._lease_ends())
+        await asyncio.gather(*self._in_flight.values())
         return len(claims)
 
     async def drain(self) -> None:
         """Finish what is in flight, as long as a stop may take; the rest is rescued by others."""
-        if self._running:
-            await asyncio.wait(self._running, timeout=self._house.settings.drain_seconds)
+        if self._in_flight:
+            await asyncio.wait(self._in_flight.values(), timeout=self._house.settings.drain_seconds)
 
     async def _claim(self) -> float:
         """Claim what is due; seconds until the next look is worth it."""
-        free = self._house.settings.worker_concurrency - self._in_flight
-        if free <= 0:
+        free = self._house.settings.worker_concurrency - len(self._in_flight)
+        self._is_full = free <= 0
+        if self._is_full:
             return _LONGEST_SLEEP  # the next one that ends wakes us
         claims = await self._take(min(free, _BATCH))
-        if claims:
-            self._start(claims, self._lease_ends())
-            return 0.0
-        return await self._until_next()
+        if not claims:
+            return await self._until_next()
+        self._start(claims, self._lease_ends())
+        return 0.0
 
-    async def _take(self, limit: int) -> list[asyncpg.Record]:
+    async def _take(self, limit: int) -> list[queue.Claim]:
         now, settings = self._house.clock.sql_now(), self._house.settings
         ahead = AHEAD if now is None else timedelta()
         lease = timedelta(seconds=settings.lease_seconds)
+        asked = self._house.clock.monotonic()
         claims = await queue.claim(self._engine, now, ahead, self._floor, limit, self.owner, lease)
         if claims:
-            self._instants.observe(claims[0]["clock"])
-            self._floor = max(self._floor, claims[0]["due_at"] - _MARGIN)
+            self._instants.observe(asked, claims[0].clock)
+            self._floor = max(self._floor, claims[0].due_at - _MARGIN)
         return claims
 
     def _lease_ends(self) -> float:
         """On our own clock, and early: the lease began before its answer arrived."""
         return self._house.clock.monotonic() + self._house.settings.lease_seconds - 1.0
 
-    def _start(self, claims: list[asyncpg.Record], lease_ends: float) -> None:
-        self._in_flight += len(claims)
-        task = asyncio.create_task(self._see_through(claims, lease_ends))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+    def _start(self, claims: list[queue.Claim], lease_ends: float) -> None:
+        for claim in claims:
+            task = asyncio.create_task(self._pipeline.deliver(claim, lease_ends))
+            self._in_flight[claim.id] = task
+            task.add_done_callback(partial(self._ended, claim.id))
 
-    async def _see_through(self, claims: list[asyncpg.Record], lease_ends: float) -> None:
-        try:
-            await self._pipeline.run(claims, lease_ends)
-        except _AWAY as error:
-            log.warning("batch_left_to_its_lease", problem=type(error).__name__, messages=len(claims))
-        finally:
-            self._in_flight -= len(claims)
+    def _ended(self, message_id: UUID, task: asyncio.Task[None]) -> None:
+        del self._in_flight[message_id]
+        if self._is_full:
             self._wake.set()
+        if not task.cancelled() and (error := task.exception()):
+            log.error("delivery_broke_off", message_id=str(message_id), problem=type(error).__name__)
 
     async def _until_next(self) -> float:
+        asked = self._house.clock.monotonic()
         seen = await queue.peek(self._engine)
-        self._instants.observe(seen["clock"])
+        self._instants.observe(asked, seen["clock"])
         if seen["due_at"] is None:
             return _LONGEST_SLEEP
-        return min(max(self._instants.until(seen["due_at"] - AHEAD), 0.001), _LONGEST_SLEEP)
+        self._floor = min(self._floor, seen["due_at"])  # accepted for a time that has passed
+        return min(max(self._instants.until(seen["due_at"] - AHEAD), _SHORTEST_SLEEP), _LONGEST_SLEEP)
 
-    async def _sweep_sometimes(self) -> None:
-        now = self._house.clock.monotonic()
-        if now - self._swept_at >= _SWEEP_EVERY:
-            self._swept_at = now
-            self._floor = _BEGINNING  # a bound alone would miss what was committed late
-            await sweep(self._house)
+    async def _sweep_now_and_then(self) -> None:
+        """Apart from the claiming: after an outage a sweep takes a while."""
+        while True:
+            try:
+                self._floor = _BEGINNING  # a bound alone would miss what was committed late
+                await sweep(self._house, ours=self._in_flight)
+            except _AWAY as error:
+                log.warning("sweep_waits", problem=type(error).__name__)
+            await asyncio.sleep(_SWEEP_EVERY)
 
     async def _sleep(self, seconds: float) -> None:
         if seconds > 0:
@@ -147,9 +153,9 @@ class Worker:
                 pass
         self._wake.clear()
 
-    async def _listen(self, dsn: str, stop: asyncio.Event) -> None:
+    async def _listen(self, dsn: str) -> None:
         """Hear of sooner work. Where the connection breaks, the look every second does without."""
-        while not stop.is_set():
+        while True:
             try:
                 connection = await connect_once(dsn, "comms worker")
                 await connection.add_listener(WAKE, lambda *_: self._wake.set())

@@ -29,11 +29,18 @@ class Verdict:
     rule: str
     reason: str
 
+    def words(self) -> dict[str, str]:
+        """As it is kept and shown."""
+        return {"verdict": self.verdict, "rule": self.rule, "reason": self.reason}
+
+
+TOO_LATE = Verdict("expire", "max_late", "It is later than the template's max_late allows.")
+
 
 def decide(facts: Facts) -> Verdict:
     """The first rule that applies decides."""
     if facts.now > facts.deadline:
-        return Verdict("expire", "max_late", "It is later than the template's max_late allows.")
+        return TOO_LATE
     if facts.usable_providers == 0:
         need = " that may carry PHI" if facts.hipaa else ""
         return Verdict("wait", "no_route", f"The brand's route for this channel has no provider{need} now.")

@@ -42,8 +42,8 @@ TRANSITIONS: dict[str, dict[Status, Status]] = {
     "cancel": {S.SCHEDULED: S.CANCELLED},
     "reschedule": {S.SCHEDULED: S.SCHEDULED},
     "expire": {S.SCHEDULED: S.EXPIRED, S.SENDING: S.EXPIRED},
-    "accept": {S.SENDING: S.SENT},
-    "reject": {S.SENDING: S.FAILED},
+    "accept": {S.SENDING: S.SENT, S.UNKNOWN: S.SENT},  # an answer may arrive after all
+    "reject": {S.SENDING: S.FAILED, S.UNKNOWN: S.FAILED},
     "suppress": {S.SENDING: S.SUPPRESSED},
     "retry": {S.SENDING: S.SCHEDULED},  # the provider said: not now
     "defer": {S.SENDING: S.SCHEDULED},  # our own decision said: not now

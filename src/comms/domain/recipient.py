@@ -5,14 +5,12 @@ from __future__ import annotations
 import re
 
 import phonenumbers
-from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
+from email_validator import EmailNotValidError, ValidatedEmail, validate_email
 
 from comms.domain.errors import Refused
 
 PERSON = "person"
 """The recipient of a push to all of the person's devices."""
-
-SPECIAL_USE_DOMAIN_NAMES.clear()  # .test and its like are how one tries things out
 
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -22,26 +20,41 @@ def normalise(channel: str, recipient: str) -> str:
     """The recipient in its one spelling; 422 `invalid_recipient` where the channel can't use it.
 
     E-mail: one address (RFC 5321), the domain in lower case; special-use domains pass, since
-    testing is a use. SMS: E.164 of a possible length; fictional numbers pass. Push and in-app:
-    any text without control characters, as it is.
+    testing is a use. SMS: E.164 of a possible length; fictional numbers pass. Push: any text
+    without control characters. In-app: any text, since the inbox is the person's.
     """
     if channel == "email":
         return _email(recipient)
     if channel == "sms":
         return _number(recipient)
-    if _CONTROL.search(recipient):
+    if channel == "push" and _CONTROL.search(recipient):
         raise _refused("must not hold control characters")
     return recipient
 
 
+def on_the_wire(address: str) -> str:
+    """A normalised address with its domain in ASCII (IDNA 2008, RFC 5891), as servers know it.
+
+    The local part stays: outside ASCII it needs a server that speaks SMTPUTF8 (RFC 6531).
+    """
+    if address.isascii():
+        return address
+    parsed = _parse(address)
+    return f"{parsed.local_part}@{parsed.ascii_domain}"
+
+
 def _email(recipient: str) -> str:
     try:
-        checked = validate_email(
-            recipient, check_deliverability=False, globally_deliverable=False, allow_display_name=False
-        )
+        return _parse(recipient).normalized
     except EmailNotValidError:
         raise _refused("must be one e-mail address, such as ada@example.org") from None
-    return checked.normalized
+
+
+def _parse(address: str) -> ValidatedEmail:
+    """Special-use domains pass: .test and its like are how one tries things out."""
+    return validate_email(
+        address, check_deliverability=False, globally_deliverable=False, test_environment=True
+    )
 
 
 def _number(recipient: str) -> str:

@@ -126,9 +126,11 @@ async def search(
 ) -> dict[str, Any]:
     """A page of the brand's scheduled messages that fit."""
     caller.act_for(wanted.brand_id)
+    by_key = None
     if wanted.dedup_key is not None:
-        found = await actions.find_by_key(house, caller, wanted.brand_id, wanted.dedup_key)
-        return {"data": [await actions.get_scheduled(house, caller, found)] if found else []}
+        by_key = await actions.find_by_key(house, caller, wanted.brand_id, wanted.dedup_key)
+        if by_key is None:
+            return {"data": []}
     if recipient is not None:
         recipient = normalise(wanted.channel or _likely_channel(recipient), recipient)
     hashes = await actions.digests(house, wanted.brand_id, person_id=wanted.person_id, recipient=recipient)
@@ -142,7 +144,8 @@ async def search(
         since=time.read(wanted.since).instant if wanted.since else None,
         until=time.read(wanted.until).instant if wanted.until else None,
         before=cursor(wanted.cursor),
-        kind="schedule",
+        kind=None if by_key else "schedule",
+        id=by_key,
     )
     return page("data", await actions.find(house, caller, narrowed, wanted.limit), wanted.limit)
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
 
-import asyncpg
 import msgspec
 import structlog
 from msgspec import Struct
@@ -25,19 +24,10 @@ from comms.actions.house import House
 from comms.domain.caller import Caller
 from comms.domain.errors import Refused, Unavailable
 from comms.http import parsing
+from comms.store.database import AWAY
 
 log = structlog.get_logger()
 
-_AWAY = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.TransactionRollbackError,
-    asyncpg.ReadOnlySQLTransactionError,
-)
 _NOBODY = Caller("nobody", "", frozenset(), UUID(int=0))
 
 
@@ -111,7 +101,7 @@ class Resource:
             response = await _answer(route, self._house, request, request_id)
         except Refused as refused:
             response = refusal(refused)
-        except _AWAY as error:
+        except AWAY as error:
             log.warning("database_away", route=route.path, problem=type(error).__name__)
             response = refusal(Unavailable())
         except ClientDisconnect:

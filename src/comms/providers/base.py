@@ -20,6 +20,15 @@ class Sender:
 
 
 @dataclass(frozen=True, slots=True)
+class Device:
+    """What a push goes to: a token, the service that knows it (None: it was never registered), the app."""
+
+    token: str
+    kind: str | None = None
+    app: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Outgoing:
     """One delivery, ready to hand over. `key` is the same for every attempt."""
 
@@ -37,6 +46,10 @@ class Outgoing:
     attempt: int = 1
     lifetime: float = 14_400.0
     """Seconds for which the message is still worth delivering."""
+    seconds: float = 8.0
+    """How long `send` may take, all in all. Soon after that its answer is taken for lost."""
+    device: Device | None = None
+    """For a push; its token is the recipient."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +99,11 @@ class Provider(Protocol):
     """True where a second call with the same `key` is never a second message."""
 
     async def send(self, outgoing: Outgoing) -> Outcome:
-        """Hand one delivery over, once. Never raises for what the provider says, never retries."""
+        """Hand one delivery over, once, within `outgoing.seconds`; no retries.
+
+        Never raises for what the provider says. What stopped it before the provider could have taken
+        anything is TryLater or Misconfigured; an exception counts as Lost, since nobody knows.
+        """
         ...
 
     async def close(self) -> None:

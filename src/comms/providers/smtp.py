@@ -12,37 +12,50 @@ import contextlib
 import re
 import ssl
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
+from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
 from email.utils import format_datetime
+from enum import StrEnum
 from typing import Annotated, Literal, cast
 
 import aiosmtplib
 from msgspec import Meta, Struct
 
+from comms.domain.recipient import on_the_wire
 from comms.providers.base import Accepted, Lost, Misconfigured, Outcome, Outgoing, Rejected, TryLater
 
-_SECONDS = 8.0  # less than the pipeline waits for a provider: only here is it known whether the dot was sent
 _GOODBYE_SECONDS = 1.0
 _MAILS_A_CONNECTION = 100
 _CONNECTIONS = 8
 _GREYLISTED_SECONDS = 300.0  # sooner is refused again (RFC 6647, section 2.2)
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _ENHANCED = re.compile(r"^([245]\.\d{1,3}\.\d{1,3})\b")
+_QUEUED = re.compile(r"\b(?:queued as|queue id|id=)\s*([0-9A-Za-z-]{4,64})\b", re.IGNORECASE)
 
-# What an answer means, by its enhanced code (RFC 3463) first and its three digits second.
-_BAD_RECIPIENT = {"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10"}
+# What an answer means: by the place in the conversation, its enhanced code (RFC 3463), its digits.
 _OUR_SETUP = {
-    "5.7.0",
-    "5.7.8",
-    "5.7.9",
-    "5.7.26",
-    "5.7.27",
-}  # it wants a login, or our domain's records are wrong
+    "5.7.0": "it wants a login",
+    "5.7.8": "the login is wrong",
+    "5.7.9": "this way to log in is too weak",
+    "5.7.26": "our domain's SPF, DKIM or DMARC records do not vouch for it (RFC 7372)",
+    "5.7.27": "our domain says that it takes no mail (RFC 7505)",
+}
 _OUR_SETUP_DIGITS = {530, 534, 535, 538}
-_RECIPIENT_DIGITS = {550, 551, 553}
+_NO_SUCH_MAILBOX = {"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10"}
+_NO_SUCH_MAILBOX_DIGITS = {550, 551, 553}
+
+
+class Stage(StrEnum):
+    """How far the conversation has come."""
+
+    HELLO = "hello"
+    MAIL = "mail"
+    RCPT = "rcpt"
+    DATA = "data"
 
 
 class SmtpSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -67,68 +80,74 @@ class Smtp:
 
     idempotent = False
 
-    def __init__(
-        self,
-        settings: SmtpSettings,
-        password: str | None,
-        now: Callable[[], datetime],
-        seconds: float = _SECONDS,
-    ) -> None:
+    def __init__(self, settings: SmtpSettings, password: str | None, now: Callable[[], datetime]) -> None:
         self._settings = settings
         self._password = password
         self._now = now
-        self._seconds = seconds
         self._tls = _context(settings)
         self._idle: list[_Connection] = []
         self._free = asyncio.Semaphore(_CONNECTIONS)
+        self._is_closed = False
 
     async def send(self, outgoing: Outgoing) -> Outcome:
-        """Hand the mail over on a connection that is kept; eight seconds at most, once it has one."""
+        """Hand the mail over on a connection that is kept."""
         if not outgoing.sender.address:
             return Misconfigured("no_sender")
         if outgoing.hipaa and self._settings.tls == "none":
             return Misconfigured("tls_required")
-        mail = compose(outgoing, self._now())
-        async with self._free:
-            connection = self._idle.pop() if self._idle else self._new()
-            try:
-                outcome = await connection.send(outgoing.sender.address, outgoing.recipient, mail)
-            except BaseException:
-                connection.close()  # cancelled half-way through a mail: nobody may go on with it
-                raise
-            if connection.is_good:
-                self._idle.append(connection)
-            else:
-                await connection.quit()
-            return outcome
+        try:
+            mail = compose(outgoing, self._now())
+        except (ValueError, MessageError):
+            return Rejected("not_composable")
+        until = asyncio.get_running_loop().time() + outgoing.seconds
+        try:
+            async with asyncio.timeout_at(until):
+                await self._free.acquire()
+        except TimeoutError:
+            return TryLater("no_free_connection")
+        try:
+            return await self._send(mail, until)
+        finally:
+            self._free.release()
 
     async def close(self) -> None:
-        """Hang up."""
+        """Hang up; a connection in use hangs up when it is done."""
+        self._is_closed = True
         await asyncio.gather(*(connection.quit() for connection in self._idle))
         self._idle.clear()
 
+    async def _send(self, mail: Mail, until: float) -> Outcome:
+        connection = self._idle.pop() if self._idle else self._new()
+        try:
+            outcome = await connection.send(mail, until)
+        except BaseException:
+            connection.close()  # cancelled half-way through a mail: nobody may go on with it
+            raise
+        if connection.is_good and not self._is_closed:
+            self._idle.append(connection)
+        else:
+            await connection.quit()
+        return outcome
+
     def _new(self) -> _Connection:
-        return _Connection(self._settings, self._password, self._tls, self._seconds)
+        return _Connection(self._settings, self._password, self._tls)
 
 
 class _Connection:
     """One connection: opened at its first mail, good until something odd is said on it."""
 
-    def __init__(
-        self, settings: SmtpSettings, password: str | None, tls: ssl.SSLContext | None, seconds: float
-    ) -> None:
+    def __init__(self, settings: SmtpSettings, password: str | None, tls: ssl.SSLContext | None) -> None:
         self._settings = settings
         self._password = password
-        self._seconds = seconds
         self._mails = 0
-        self._dotted = False
+        self._stage = Stage.HELLO
         self._client = aiosmtplib.SMTP(
             hostname=settings.host,
             port=settings.port,
             use_tls=settings.tls == "tls",
             start_tls=False,  # done by hand, to tell a server without it from one that is down
             tls_context=tls,
-            timeout=seconds,
+            timeout=None,  # the whole conversation has one limit
         )
 
     @property
@@ -148,33 +167,40 @@ class _Connection:
         if transport:
             transport.abort()  # TLS would wait half a minute for the other side's goodbye
 
-    async def send(self, sender: str, recipient: str, mail: bytes) -> Outcome:
-        self._dotted = False
+    async def send(self, mail: Mail, until: float) -> Outcome:
+        self._stage = Stage.HELLO
         try:
-            async with asyncio.timeout(self._seconds):
-                return await self._transact(sender, recipient, mail)
+            async with asyncio.timeout_at(until):
+                return await self._transact(mail)
         except aiosmtplib.SMTPResponseException as refusal:
-            return self._refused(refusal)
+            if refusal.code == 421:  # it hangs up (RFC 5321, section 3.8)
+                self.close()
+            return classify(self._stage, refusal.code, refusal.message)
         except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
             self.close()
             return self._broken(error)
 
-    async def _transact(self, sender: str, recipient: str, mail: bytes) -> Outcome:
+    async def _transact(self, mail: Mail) -> Outcome:
         wrong = await self._be_ready()
         if wrong:
             self.close()
             return Misconfigured(wrong)
         self._mails += 1
         options, encoding = [], "ascii"
-        if not (sender + recipient).isascii():  # RFC 6531
+        if mail.needs_utf8:  # RFC 6531
             if not self._client.supports_extension("smtputf8"):
                 return Rejected("smtputf8_not_supported")
             options, encoding = ["SMTPUTF8", "BODY=8BITMIME"], "utf-8"
-        await self._client.mail(sender, options=options, encoding=encoding)
-        await self._client.rcpt(recipient, encoding=encoding)
-        self._dotted = True  # the client sends DATA and the mail in one go: a hang-up between them counts too
-        _, said = await self._client.data(mail)
-        return Accepted(said.strip()[:200] or None)
+        self._stage = Stage.MAIL
+        await self._client.mail(mail.sender, options=options, encoding=encoding)
+        self._stage = Stage.RCPT
+        await self._client.rcpt(mail.recipient, encoding=encoding)
+        self._stage = (
+            Stage.DATA
+        )  # the client sends DATA and the mail in one go: a hang-up between them counts
+        _, said = await self._client.data(mail.content)
+        queued = _QUEUED.search(said)  # of the server's prose nothing is kept: it may name the recipient
+        return Accepted(queued[1] if queued else None)
 
     async def _be_ready(self) -> str | None:
         """Connected, encrypted as it was told to be, logged in; else what is wrong with the set-up."""
@@ -207,47 +233,55 @@ class _Connection:
             return "login_refused"
         return None
 
-    def _refused(self, refusal: aiosmtplib.SMTPResponseException) -> Outcome:
-        if refusal.code == 421:  # it hangs up (RFC 5321, section 3.8)
-            self.close()
-        at_recipient = isinstance(refusal, aiosmtplib.SMTPRecipientRefused)
-        return classify(refusal.code, refusal.message, at_recipient=at_recipient)
-
     def _broken(self, error: Exception) -> Outcome:
         if isinstance(error, ssl.SSLError) or isinstance(error.__cause__, ssl.SSLError):
             return Misconfigured("certificate_refused")
-        return Lost("no_answer_after_data") if self._dotted else TryLater("connection")
+        return Lost("no_answer_after_data") if self._stage is Stage.DATA else TryLater("connection")
 
 
-def classify(code: int, text: str, *, at_recipient: bool) -> Outcome:
-    """What a refusal means."""
+def classify(stage: Stage, code: int, text: str) -> Outcome:
+    """What a refusal means. Before RCPT nothing was said of this recipient: such a refusal is about us."""
     found = _ENHANCED.match(text)
-    enhanced = found[1] if found else None
+    enhanced = found[1] if found else ""
+    reason = f"smtp_{enhanced or code}"
     if code in _OUR_SETUP_DIGITS or enhanced in _OUR_SETUP:
-        return Misconfigured(f"smtp_{code}")
+        return Misconfigured(reason)
     if 400 <= code < 500:
-        return TryLater(f"smtp_{code}", after=_GREYLISTED_SECONDS if enhanced == "4.7.1" else None)
-    no_such = enhanced in _BAD_RECIPIENT or (not enhanced and at_recipient and code in _RECIPIENT_DIGITS)
-    return Rejected(f"smtp_{enhanced or code}", bad_recipient=no_such)
+        return TryLater(reason, after=_GREYLISTED_SECONDS if enhanced == "4.7.1" else None)
+    if stage in {Stage.HELLO, Stage.MAIL}:
+        return Misconfigured(reason)
+    at_recipient = stage is Stage.RCPT and not enhanced and code in _NO_SUCH_MAILBOX_DIGITS
+    return Rejected(reason, bad_recipient=at_recipient or enhanced in _NO_SUCH_MAILBOX)
 
 
-def compose(outgoing: Outgoing, now: datetime) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """An envelope and what is in it. `needs_utf8`: an address has a local part outside ASCII."""
+
+    sender: str
+    recipient: str
+    content: bytes
+    needs_utf8: bool
+
+
+def compose(outgoing: Outgoing, now: datetime) -> Mail:
     """The mail: plain text and HTML, headers that nothing can be injected into."""
-    sender = outgoing.sender
-    is_plain = (outgoing.recipient + (sender.address or "")).isascii()
+    brand = outgoing.sender
+    sender, recipient = on_the_wire(brand.address or ""), on_the_wire(outgoing.recipient)
+    needs_utf8 = not (sender + recipient).isascii()
     # Bodies in seven bits: not every relay takes eight, and whoever re-encodes on the way breaks DKIM.
-    mail = EmailMessage(policy=(SMTP if is_plain else SMTPUTF8).clone(cte_type="7bit"))
-    mail["From"] = _mailbox(sender.address or "", sender.name or "")
-    mail["To"] = _mailbox(outgoing.recipient)
+    mail = EmailMessage(policy=(SMTPUTF8 if needs_utf8 else SMTP).clone(cte_type="7bit"))
+    mail["From"] = _mailbox(sender, brand.name or "")
+    mail["To"] = _mailbox(recipient)
     mail["Subject"] = _one_line(outgoing.content.subject or "")
     mail["Date"] = format_datetime(now)
-    mail["Message-ID"] = f"<{outgoing.key}@{(sender.address or '').rpartition('@')[2]}>"
+    mail["Message-ID"] = f"<{outgoing.key}@{sender.rpartition('@')[2]}>"
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday notices, please
-    if sender.reply_to:
-        mail["Reply-To"] = _mailbox(sender.reply_to)
+    if brand.reply_to:
+        mail["Reply-To"] = _mailbox(on_the_wire(brand.reply_to))
     mail.set_content(outgoing.content.text or "")
     mail.add_alternative(outgoing.content.body, subtype="html")
-    return mail.as_bytes()
+    return Mail(sender, recipient, mail.as_bytes(), needs_utf8)
 
 
 def _mailbox(address: str, name: str = "") -> Address:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -9,31 +10,33 @@ from typing import Any
 from liquid import RenderContext
 from liquid.ast import ConditionalBlockNode, Node
 from liquid.builtin.expressions import FilteredExpression, Path
-from liquid.builtin.tags.case_tag import CaseNode
 from liquid.builtin.tags.if_tag import IfNode
 from liquid.builtin.tags.unless_tag import UnlessNode
 from liquid.expression import Expression
 
 from comms.render.engine import Part
 
-_TESTS = (IfNode, UnlessNode, CaseNode, ConditionalBlockNode)
+_TESTS = (IfNode, UnlessNode, ConditionalBlockNode)
 _PROPERTIES = {"size", "first", "last"}
 """What Liquid itself adds to lists and texts."""
+
+Keys = tuple[str, ...]
+"""A path: `appointment.time` is ("appointment", "time")."""
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """A variable that a template reads: its path, such as `appointment.time`, and where."""
+    """A variable that a template reads: its path, and where."""
 
-    path: str
+    keys: Keys
     place: str
     line: int
     optional: bool
 
     @property
-    def root(self) -> str:
-        """The variable that the caller passes: `appointment`."""
-        return self.path.split(".")[0]
+    def path(self) -> str:
+        """As a person writes it: `appointment.time`."""
+        return ".".join(self.keys)
 
 
 def needs(part: Part) -> Iterator[Need]:
@@ -42,20 +45,21 @@ def needs(part: Part) -> Iterator[Need]:
     Optional is what is tested by `if` or `unless`, or has a `default`: itself, or something that
     it belongs to.
     """
-    forgiven = {_text(path.location()) for path in _forgiven(part.template.nodes, part)}
+    forgiven = {_keys(path.location()) for path in _forgiven(part.template.nodes, part, set())}
     found = [
-        (variable.span.index, _text(tuple(variable.segments)))
+        (variable.span.index, _keys(tuple(variable.segments)))
         for variables in part.analysis.globals.values()
         for variable in variables
     ]
-    for index, path in sorted(found):
-        yield Need(path, part.place, part.line(index), optional=_belongs(path, forgiven))
+    for index, keys in sorted(found):
+        optional = any(keys[: len(other)] == other for other in forgiven)
+        yield Need(keys, part.place, part.line(index), optional)
 
 
-def is_missing(path: str, variables: dict[str, Any]) -> bool:
-    """Is there nothing at `path`? Null counts as nothing."""
+def is_missing(keys: Keys, variables: dict[str, Any]) -> bool:
+    """Is there nothing at this path? Null counts as nothing."""
     value: Any = variables
-    for name in path.split("."):
+    for name in keys:
         if not isinstance(value, dict):
             return name not in _PROPERTIES
         if name not in value:
@@ -64,15 +68,15 @@ def is_missing(path: str, variables: dict[str, Any]) -> bool:
     return value is None
 
 
-def _belongs(path: str, forgiven: set[str]) -> bool:
-    return any(path == other or path.startswith(f"{other}.") for other in forgiven)
-
-
-def _forgiven(nodes: Iterable[Node], part: Part) -> Iterator[Path]:
+def _forgiven(nodes: Iterable[Node], part: Part, local: set[str]) -> Iterator[Path]:
+    """Paths that may be absent; a name that the template itself sets (`local`) is no caller's variable."""
     for node in nodes:
         for expression in node.expressions():
-            yield from _paths(expression) if isinstance(node, _TESTS) else _defaulted(expression)
-        yield from _forgiven(node.children(_static(part), include_partials=False), part)
+            found = _paths(expression) if isinstance(node, _TESTS) else _defaulted(expression)
+            yield from (path for path in found if path.path[0] not in local)
+        local |= set(node.template_scope())
+        inner = local | set(node.block_scope())
+        yield from _forgiven(node.children(_static(part), include_partials=False), part, inner)
 
 
 def _paths(expression: Expression) -> Iterator[Path]:
@@ -83,29 +87,20 @@ def _paths(expression: Expression) -> Iterator[Path]:
 
 
 def _defaulted(expression: Expression) -> Iterator[Path]:
-    if (
-        isinstance(expression, FilteredExpression)
-        and isinstance(expression.left, Path)
-        and _has_default(expression)
-    ):
-        yield expression.left
+    """What stands before a `default` that comes first, and what that one falls back to."""
+    if isinstance(expression, FilteredExpression) and expression.filters:
+        first = expression.filters[0]
+        if first.name == "default":
+            for each in (expression.left, *first.children()):
+                yield from _paths(each)
     for child in expression.children():
         yield from _defaulted(child)
-
-
-def _has_default(expression: FilteredExpression) -> bool:
-    return any(each.name == "default" for each in expression.filters or [])
 
 
 def _static(part: Part) -> RenderContext:
     return RenderContext(part.template)  # what `children` asks for; never rendered
 
 
-def _text(segments: tuple[Any, ...]) -> str:
+def _keys(segments: tuple[Any, ...]) -> Keys:
     """The path up to the first part that is only known while rendering."""
-    names: list[str] = []
-    for segment in segments:
-        if not isinstance(segment, str):
-            break
-        names.append(segment)
-    return ".".join(names)
+    return tuple(itertools.takewhile(lambda segment: isinstance(segment, str), segments))

@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from mjml import mjml2html
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from comms.domain.errors import TemplateRefused
+from comms.domain.errors import Refused, TemplateRefused
+from comms.render.engine import TooLong, alarm
 
 _BLOCKS = frozenset(
     ("address", "article", "blockquote", "div", "footer", "h1", "h2", "h3", "h4", "h5", "h6", "header", "li")
     + ("ol", "p", "pre", "section", "table", "tr", "ul")
 )
+_AROUND = {"br": ("\n", ""), "li": ("\n- ", ""), "tr": ("\n", ""), "td": ("", " "), "th": ("", " ")}
 _SILENT = frozenset(["head", "script", "style", "title", "template"])
 _MJML = re.compile(r"\s*<mjml[\s>]")
 
@@ -23,8 +25,9 @@ def html(body: str) -> str:
     if not _MJML.match(body):
         return body
     try:
-        made: str = mjml2html(body)
-    except ValueError:
+        with alarm():
+            made: str = mjml2html(body)
+    except (ValueError, TooLong):
         raise TemplateRefused("invalid_template", "body", None, "this is not valid MJML.") from None
     return made
 
@@ -32,36 +35,40 @@ def html(body: str) -> str:
 def text_part(markup: str) -> str:
     """What a reader without HTML sees: blocks apart, list items marked, links with their address."""
     body = LexborHTMLParser(markup).body
-    text = "".join(_words(body)) if body else ""
+    try:
+        with alarm():
+            text = "".join(_words(body)) if body else ""
+    except TooLong:
+        why = "The template's body: its HTML is too large to make a text part of; give it a text."
+        raise Refused(422, "does_not_render", why) from None
     lines = (re.sub(r"[ \t\r\f\v\u00a0]+", " ", line).strip() for line in text.split("\n"))
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip() + "\n"
 
 
-def _words(node: LexborNode) -> Iterator[str]:
-    for child in node.iter(include_text=True):
-        tag = child.tag
-        if tag == "-text":
-            yield re.sub(r"\s+", " ", child.text_content or "")
-        elif tag == "br":
-            yield "\n"
-        elif tag not in _SILENT:
-            yield from _element(child, tag or "")
+def _words(body: LexborNode) -> Iterator[str]:
+    """In the order of reading, without recursion: mail is nested deeper than Python's stack."""
+    to_read: list[LexborNode | str] = [body]
+    while to_read:
+        node = to_read.pop()
+        if isinstance(node, str):
+            yield node
+        elif node.tag == "-text":
+            yield re.sub(r"\s+", " ", node.text_content or "")
+        elif node.tag not in _SILENT:
+            before, after = _around(node)
+            yield before
+            to_read.append(after)
+            to_read += reversed(list(node.iter(include_text=True)))
 
 
-def _element(node: LexborNode, tag: str) -> Iterator[str]:
-    if tag == "li":
-        yield "\n- "
-    elif tag in _BLOCKS:
-        yield "\n\n" if tag != "tr" else "\n"
-    yield from _words(node)
+def _around(node: LexborNode) -> tuple[str, str]:
+    """What is written before and after an element's own words."""
+    tag = node.tag or ""
     if tag == "a":
-        yield _address(node)
-    elif tag == "img":
-        yield node.attributes.get("alt") or ""
-    elif tag in {"td", "th"}:
-        yield " "
-    elif tag in _BLOCKS and tag not in {"li", "tr"}:
-        yield "\n\n"
+        return "", _address(node)
+    if tag == "img":
+        return node.attributes.get("alt") or "", ""
+    return _AROUND.get(tag) or (("\n\n", "\n\n") if tag in _BLOCKS else ("", ""))
 
 
 def _address(link: LexborNode) -> str:

@@ -1,8 +1,8 @@
 """Liquid, strict and within bounds: what a tenant writes may fail, but harms only itself.
 
 Bounds: loop steps, nesting, size of what is assigned, size of what a filter makes, size of the
-output, and seconds. The last is an alarm, since a filter may be slow without being large; it
-works in the main thread, where comms renders.
+output, and seconds of the processor. The last is an alarm, since a filter may be slow without
+being large; it works in the main thread, where comms renders.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from liquid import BoundTemplate, Environment, FalsyStrictUndefined
+from liquid import BoundTemplate, Environment, FalsyStrictUndefined, Undefined
 from liquid.exceptions import LiquidError, LiquidSyntaxError, ResourceLimitError, UndefinedError
 
 from comms.domain.errors import Refused, TemplateRefused
@@ -22,13 +22,13 @@ from comms.domain.errors import Refused, TemplateRefused
 LARGEST = 262_144
 """Characters that a rendered part, or anything on the way to it, may have."""
 
-LONGEST = 1.0
-"""Seconds that one part may take."""
+LONGEST = 0.2
+"""Seconds of the processor that one part may take: others wait meanwhile."""
 
 _NO_LOADER = ("include", "render", "extends", "block")
 
 
-class _TooLong(Exception):
+class TooLong(Exception):
     """The alarm rang."""
 
 
@@ -40,8 +40,18 @@ class _Bounded(Environment):
     block_nesting_limit = 30
 
 
-def _environment(*, escape: bool) -> Environment:
-    environment = _Bounded(undefined=FalsyStrictUndefined, autoescape=escape)
+class _ShownByName(Undefined):
+    """For previews: a variable that is missing is seen as its name."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        path = (self.hint or self.name).removesuffix(" is undefined").strip("'")
+        return f"[{path}]"
+
+
+def _environment(undefined: type[Undefined], *, escape: bool) -> Environment:
+    environment = _Bounded(undefined=undefined, autoescape=escape)
     for tag in _NO_LOADER:
         environment.tags.pop(tag, None)
     for name, function in list(environment.filters.items()):
@@ -86,8 +96,8 @@ def _joined_length(value: object, separator: object = " ") -> int:
     return len(pieces) * len(str(separator))
 
 
-_PLAIN = _environment(escape=False)
-_HTML = _environment(escape=True)
+_STRICT = {escape: _environment(FalsyStrictUndefined, escape=escape) for escape in (False, True)}
+_LENIENT = {escape: _environment(_ShownByName, escape=escape) for escape in (False, True)}
 
 
 class Part:
@@ -96,18 +106,26 @@ class Part:
     def __init__(self, source: str, place: str, *, escape: bool = False) -> None:
         self.place = place
         self.source = source
-        self.template = _parse(_HTML if escape else _PLAIN, source, place)
+        self._escape = escape
+        self.template = _parse(_STRICT[escape], source, place)
         self.analysis = self.template.analyze(include_partials=False)
         self._refuse_unknown_filters()
 
     def render(self, variables: Mapping[str, Any]) -> str:
         """The text; 422 `does_not_render` names the place and the line, never a value."""
+        return self._render(self.template, variables)
+
+    def preview(self, variables: Mapping[str, Any]) -> str:
+        """The text with what is missing shown by its name."""
+        return self._render(_parse(_LENIENT[self._escape], self.source, self.place), variables)
+
+    def _render(self, template: BoundTemplate, variables: Mapping[str, Any]) -> str:
         try:
-            with _alarm():
-                return self.template.render(variables)
+            with alarm():
+                return template.render(variables)
         except UndefinedError as error:
             raise self._refused(error, "a variable that it needs is missing") from None
-        except (ResourceLimitError, RecursionError, MemoryError, OverflowError, _TooLong) as error:
+        except (ResourceLimitError, RecursionError, MemoryError, OverflowError, TooLong) as error:
             raise self._refused(error, "it grows beyond the limits of size, steps or time") from None
         except (LiquidError, ValueError, TypeError, ArithmeticError, AttributeError, LookupError) as error:
             raise self._refused(error, "a filter or tag can't work with the value it is given") from None
@@ -139,29 +157,30 @@ def without_nulls(value: Any) -> Any:
 
 def _parse(environment: Environment, source: str, place: str) -> BoundTemplate:
     try:
-        with _alarm():
+        with alarm():
             return environment.from_string(source)
     except LiquidSyntaxError as error:
         token = getattr(error, "token", None)
         line = source.count("\n", 0, token.start_index) + 1 if token else None
         raise TemplateRefused("invalid_template", place, line, "this is not valid Liquid.") from None
-    except (LiquidError, RecursionError, MemoryError, ValueError, OverflowError, _TooLong):
+    except (LiquidError, RecursionError, MemoryError, ValueError, OverflowError, TooLong):
         raise TemplateRefused("invalid_template", place, None, "it is nested or built too deeply.") from None
 
 
 @contextmanager
-def _alarm() -> Iterator[None]:
+def alarm() -> Iterator[None]:
+    """Raise `TooLong` inside the block once it has used the processor for longer than `LONGEST`."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGALRM, _ring)
-    signal.setitimer(signal.ITIMER_REAL, LONGEST)
+    before = signal.signal(signal.SIGPROF, _ring)
+    signal.setitimer(signal.ITIMER_PROF, LONGEST)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def _ring(_number: int, _frame: object) -> None:
-    raise _TooLong
+    raise TooLong

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from comms.domain.content import Rendered
 from comms.domain.errors import Refused, TemplateRefused
-from comms.render.analysis import is_missing, needs
+from comms.render.analysis import Keys, is_missing, needs
 from comms.render.email import html, text_part
 from comms.render.engine import Part, without_nulls
 
@@ -44,11 +44,11 @@ class Version:
 
     def __init__(self, source: Source) -> None:
         self.channel = source.channel
-        self._classes = source.classes
+        self._classes = {tuple(path.split(".")): kind for path, kind in source.classes.items()}
         self._parts = _compile(source)
         self.needs = tuple(need for part in self._parts.values() for need in needs(part))
         self._required = tuple(
-            {need.path: need for need in reversed(self.needs) if not need.optional}.values()
+            {need.keys: need for need in reversed(self.needs) if not need.optional}.values()
         )
 
     @property
@@ -58,7 +58,7 @@ class Version:
 
     def check(self, variables: dict[str, Any]) -> None:
         """422 `missing_variables`, naming each and where it is used."""
-        absent = [need for need in self._required if is_missing(need.path, variables)]
+        absent = [need for need in self._required if is_missing(need.keys, variables)]
         if absent:
             named = ", ".join(f"{need.path} ({need.place}, line {need.line})" for need in reversed(absent))
             raise Refused(422, "missing_variables", f"variables lacks what the template needs: {named}.")
@@ -66,24 +66,49 @@ class Version:
     def check_surfaces(self, *, undeclared_is_phi: bool) -> None:
         """422 `phi_on_open_surface`, naming variable and place."""
         for need in self.needs:
-            known = self._classes.get(need.path) or self._classes.get(need.root)
-            if need.place in _OPEN[self.channel] and (known or ("phi" if undeclared_is_phi else "")) == "phi":
-                raise TemplateRefused(
-                    "phi_on_open_surface",
-                    need.place,
-                    need.line,
-                    f"{need.path} is PHI and must not appear here.",
-                )
+            if need.place in _OPEN[self.channel] and self._is_phi(need.keys, undeclared=undeclared_is_phi):
+                why = f"{need.path} is PHI and must not appear here."
+                raise TemplateRefused("phi_on_open_surface", need.place, need.line, why)
+
+    def missing(self, variables: dict[str, Any]) -> list[str]:
+        """What is needed and not there, by its path."""
+        return sorted({need.path for need in self._required if is_missing(need.keys, variables)})
 
     def render(self, variables: dict[str, Any]) -> Rendered:
         """The message; 422 `does_not_render` where the template can't work with these values."""
+        return self._made(variables, Part.render)
+
+    def preview(self, variables: dict[str, Any]) -> Rendered:
+        """The same, with what is missing shown by its name."""
+        given: dict[str, Any] = without_nulls(variables)
+        for need in self._required:
+            _make_room(given, need.keys[:-1])
+        return self._made(given, Part.preview)
+
+    def _is_phi(self, keys: Keys, *, undeclared: bool) -> bool:
+        """The nearest declaration counts; who shows a whole shows its parts, too."""
+        if any(each[: len(keys)] == keys for each, kind in self._classes.items() if kind == "phi"):
+            return True
+        known = (self._classes.get(keys[:length]) for length in range(len(keys), 0, -1))
+        return next((kind for kind in known if kind), "phi" if undeclared else "") == "phi"
+
+    def _made(self, variables: dict[str, Any], make: Callable[[Part, dict[str, Any]], str]) -> Rendered:
         given = without_nulls(variables)
-        made = {place: part.render(given) for place, part in self._parts.items()}
+        made = {place: make(part, given) for place, part in self._parts.items()}
         subject = _BREAKS.sub(" ", made["subject"]).strip() if "subject" in made else None
         text = made.get("text") or (text_part(made["body"]) if self.channel == "email" else None)
         rendered = Rendered(subject, made["body"], text, made.get("action_url"))
         _check_size(self.channel, rendered)
         return rendered
+
+
+def _make_room(variables: dict[str, Any], parents: Keys) -> None:
+    """What a missing variable belongs to, empty: so it is missed by its whole path."""
+    place: Any = variables
+    for name in parents:
+        if not isinstance(place, dict):
+            return
+        place = place.setdefault(name, {})
 
 
 def publish(source: Source) -> Version:

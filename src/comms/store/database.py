@@ -21,7 +21,23 @@ if TYPE_CHECKING:
 else:
     Connection = Pool = Any
 
-ANY_BRAND = "*"
+AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+"""The database can't answer now, and may later. `BAD_DATA` is one of them by birth: look for it first."""
+
+BAD_DATA = (asyncpg.DataError, ValueError)
+"""The database, or its driver on the way there, refuses a value."""
+
+_CONNECT_SECONDS = 5.0
+_ANSWER_SECONDS = 20.0  # longer than the server's own limit: it bounds a line that has gone silent
 
 _LIMITS = {
     "application_name": "comms",
@@ -66,7 +82,15 @@ async def connect_once(dsn: str, name: str = "comms") -> Connection:
 
 async def _pool(dsn: str, role: str | None, size: int) -> Pool:
     settings = _LIMITS | ({"role": role} if role else {})
-    return await asyncpg.create_pool(dsn, min_size=1, max_size=size, server_settings=settings, init=_codecs)
+    return await asyncpg.create_pool(
+        dsn,
+        min_size=1,
+        max_size=size,
+        server_settings=settings,
+        init=_codecs,
+        timeout=_CONNECT_SECONDS,
+        command_timeout=_ANSWER_SECONDS,
+    )
 
 
 async def _codecs(connection: Connection) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +12,7 @@ import asyncpg
 from comms.domain.content import Sealed
 from comms.domain.ids import bucket_of
 from comms.store.database import Connection, Pool
-from comms.store.statements import sql
+from comms.store.statements import columns, sql, values
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +47,11 @@ class SetupMoved(Exception):
     """Set-up changed since the group was checked; nothing was written."""
 
 
-async def accept(engine: Pool, epoch: int, group: list[NewMessage]) -> set[UUID]:
+async def accept(engine: Pool, epoch: int, group: list[NewMessage], now: datetime | None) -> set[UUID]:
     """Write a group in one statement; the ids that are new. The others' keys are taken."""
     # Sorted, so that two groups with the same keys wait for each other instead of embracing.
     ordered = sorted(group, key=lambda row: (row.bucket, row.key_hash))
-    columns = [list(column) for column in zip(*map(astuple, ordered), strict=True)]
-    rows = await engine.fetch(sql("messages", "accept"), epoch, *columns)
+    rows = await engine.fetch(sql("messages", "accept"), epoch, *columns(ordered), now)
     if any(not row["current"] for row in rows):
         raise SetupMoved
     return {row["id"] for row in rows}
@@ -84,11 +83,12 @@ class Filter:
     until: datetime | None = None
     before: UUID | None = None
     kind: str | None = None
+    id: UUID | None = None
 
 
 async def find(connection: Connection, wanted: Filter, limit: int) -> list[asyncpg.Record]:
     """The newest messages that fit, at most `limit`."""
-    return await connection.fetch(sql("messages", "list_scheduled"), *astuple(wanted), limit)
+    return await connection.fetch(sql("messages", "list_scheduled"), *values(wanted), limit)
 
 
 async def open_ones(
@@ -101,8 +101,8 @@ async def open_ones(
     limit: int,
 ) -> list[UUID]:
     """Messages that have not ended yet, newest first."""
-    values = (brand_id, person_hash, template_key, channel, before, limit)
-    return [row["id"] for row in await connection.fetch(sql("messages", "open"), *values)]
+    narrowed = (brand_id, person_hash, template_key, channel, before, limit)
+    return [row["id"] for row in await connection.fetch(sql("messages", "open"), *narrowed)]
 
 
 async def cancel(
@@ -115,13 +115,31 @@ async def cancel(
 
 
 async def lock_waiting(connection: Connection, bucket: int, message_id: UUID) -> asyncpg.Record | None:
-    """Its due time, deadline and attempts, held until the transaction ends; None where it does not wait."""
+    """due_at, deadline and is_frozen, held until the transaction ends; None where it does not wait."""
     return await connection.fetchrow(sql("messages", "lock_waiting"), bucket, message_id)
 
 
-async def reschedule(connection: Connection, bucket: int, message_id: UUID, *values: Any) -> None:
-    """due_at, deadline, zone, wall, variables, version_id, now, details, actor, request_id."""
-    await connection.execute(sql("messages", "reschedule"), bucket, message_id, *values)
+@dataclass(frozen=True, slots=True)
+class Rescheduled:
+    """A waiting message as it shall be, in the order of the statement's parameters."""
+
+    bucket: int
+    id: UUID
+    due_at: datetime
+    deadline: datetime
+    zone: str | None
+    wall: datetime | None
+    variables: Sealed
+    version_id: UUID
+    now: datetime | None
+    details: dict[str, Any]
+    actor: str
+    request_id: UUID
+
+
+async def reschedule(connection: Connection, changed: Rescheduled) -> None:
+    """Write it; the caller holds the row by `lock_waiting`."""
+    await connection.execute(sql("messages", "reschedule"), *values(changed))
 
 
 async def settle(
@@ -129,6 +147,7 @@ async def settle(
     bucket: int,
     message_id: UUID,
     outcome: str,
+    max_late: timedelta,
     now: datetime | None,
     actor: str,
     request_id: UUID,
@@ -137,7 +156,8 @@ async def settle(
     details = {"outcome": outcome}
     if outcome == "retry":
         statement = sql("messages", "settle_retry")
-        return bool(await connection.fetchval(statement, bucket, message_id, now, details, actor, request_id))
+        key = (bucket, message_id, now, details, actor, request_id, max_late)
+        return bool(await connection.fetchval(statement, *key))
     statement = sql("messages", "settle_final")
     sent = outcome == "sent"
     return bool(

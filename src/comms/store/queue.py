@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,7 +12,26 @@ import asyncpg
 
 from comms.domain.content import Sealed
 from comms.store.database import Connection, Pool
-from comms.store.statements import sql
+from comms.store.statements import columns, sql
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A message that is ours until its lease ends; `clock` is what the database's clock read."""
+
+    bucket: int
+    id: UUID
+    brand_id: str
+    channel: str
+    template_id: UUID
+    version_id: UUID
+    hipaa: bool
+    address: Sealed
+    variables: Sealed
+    due_at: datetime
+    deadline: datetime
+    attempt: int
+    clock: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +113,11 @@ async def claim(
     limit: int,
     owner: UUID,
     lease: timedelta,
-) -> list[asyncpg.Record]:
+) -> list[Claim]:
     """Take up to `limit` messages that are due within `ahead` and not before `floor`; oldest first."""
     rows = await engine.fetch(sql("queue", "claim"), now, ahead, floor, limit, owner, lease)
-    return sorted(rows, key=lambda row: row["due_at"])
+    claims = [await _reread(engine, row) if row["is_stale"] else _claim(row) for row in rows]
+    return sorted(claims, key=lambda claim: claim.due_at)
 
 
 async def frozen(engine: Pool, messages: list[tuple[int, UUID]]) -> list[asyncpg.Record]:
@@ -107,13 +127,13 @@ async def frozen(engine: Pool, messages: list[tuple[int, UUID]]) -> list[asyncpg
 
 async def freeze(engine: Pool, owner: UUID, now: datetime | None, marks: list[Mark]) -> set[tuple[UUID, int]]:
     """Mark deliveries as being handed over; those that are still ours."""
-    rows = await engine.fetch(sql("queue", "freeze"), now, *_columns(marks), owner)
+    rows = await engine.fetch(sql("queue", "freeze"), now, *columns(marks), owner)
     return {(row["message_id"], row["n"]) for row in rows}
 
 
 async def end_deliveries(connection: Connection, now: datetime | None, ended: list[Ended]) -> None:
     """Record how attempts ended, each under its fence."""
-    await connection.execute(sql("queue", "end_deliveries"), now, *_columns(ended))
+    await connection.execute(sql("queue", "end_deliveries"), now, *columns(ended))
 
 
 async def finish(
@@ -135,9 +155,9 @@ async def lose(connection: Connection, owner: UUID, now: datetime | None, rows: 
     return await _move(connection, "lose", owner, now, rows)
 
 
-async def lapsed(engine: Pool, now: datetime | None) -> list[asyncpg.Record]:
-    """Claims whose lease ran out, with the providers that had begun to be called."""
-    return await engine.fetch(sql("queue", "lapsed"), now)
+async def lapsed(engine: Pool, now: datetime | None, ours: Collection[UUID]) -> list[asyncpg.Record]:
+    """Claims whose lease ran out, but for `ours`, each with its deliveries: outcome, provider_id, doubts."""
+    return await engine.fetch(sql("queue", "lapsed"), now, list(ours))
 
 
 async def rescue(
@@ -154,21 +174,23 @@ async def lose_lapsed(
     return bool(await engine.fetchval(sql("queue", "lose_lapsed"), now, bucket, message_id, attempt))
 
 
-async def expire_waiting(engine: Pool, now: datetime | None) -> int:
-    """End a bite of what waited too long; how many."""
-    return len(await engine.fetch(sql("queue", "expire_waiting"), now))
+async def expire_waiting(engine: Pool, now: datetime | None, decision: dict[str, Any]) -> int:
+    """End a bite of what waited too long, with the verdict that is kept; how many."""
+    return len(await engine.fetch(sql("queue", "expire_waiting"), now, decision))
+
+
+def _claim(row: asyncpg.Record, **newer: Any) -> Claim:
+    return Claim(**{name: row[name] for name in Claim.__slots__} | newer)
+
+
+async def _reread(engine: Pool, row: asyncpg.Record) -> Claim:
+    content = await engine.fetchrow(sql("queue", "content"), row["bucket"], row["id"])
+    assert content is not None  # noqa: S101 - messages stay
+    return _claim(row, version_id=content["version_id"], variables=content["variables"])
 
 
 async def _move(
     connection: Connection, name: str, owner: UUID, now: datetime | None, rows: Iterable[Any]
 ) -> set[UUID]:
-    moved = await connection.fetch(sql("queue", name), now, *_columns(rows), owner)
+    moved = await connection.fetch(sql("queue", name), now, *columns(rows), owner)
     return {row["id"] for row in moved}
-
-
-def _columns(rows: Iterable[Any]) -> list[list[Any]]:
-    return [list(column) for column in zip(*map(_tuple, rows), strict=True)]
-
-
-def _tuple(row: Any) -> tuple[Any, ...]:
-    return tuple(getattr(row, name) for name in row.__slots__)

@@ -35,6 +35,11 @@ async def write(connection: Connection, name: str, *values: Any) -> asyncpg.Reco
     return row
 
 
+async def add_token(connection: Connection, *values: Any) -> None:
+    """A new token: nobody can have remembered it, so the epoch stays. token_id ... expires_at."""
+    await connection.execute(sql("setup", "add_token"), *values)
+
+
 async def note(
     connection: Connection,
     brand_id: str,

@@ -7,9 +7,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 _MOVE = re.compile(r"^-- (\w+): (\w+) -> (\w+)$", re.MULTILINE)
@@ -42,6 +43,16 @@ def load(group: str) -> dict[str, Statement]:
 def sql(group: str, name: str) -> str:
     """The text of one statement."""
     return load(group)[name].sql
+
+
+def values(row: Any) -> tuple[Any, ...]:
+    """The fields of a dataclass with slots, in order; `dataclasses.astuple` would copy each of them."""
+    return tuple(getattr(row, name) for name in row.__slots__)
+
+
+def columns(rows: Iterable[Any]) -> list[list[Any]]:
+    """Rows turned into the arrays that `unnest` takes."""
+    return [list(column) for column in zip(*map(values, rows), strict=True)]
 
 
 def _statement(name: str, body: str) -> Statement:

@@ -5,6 +5,7 @@
 -- looks the winner up in a new statement, since this one's snapshot may be older than the winner
 -- (one statement for both answered nothing in 62 % of raced requests).
 -- The epoch: set-up that moved since the requests were checked refuses the group.
+-- What shall go now is due by the database's clock ($24: a test's), not by that of the machine it came from.
 with setup as (
   select from installation where epoch = $1
 ), given as (
@@ -28,7 +29,9 @@ with setup as (
     from given join fresh using (bucket, id)
 ), queued as (
   insert into queue (bucket, id, brand_id, due_at, deadline)
-  select bucket, id, brand_id, scheduled_at, deadline from given join fresh using (bucket, id)
+  select bucket, id, brand_id,
+         case kind when 'send' then coalesce($24, statement_timestamp()) else scheduled_at end, deadline
+    from given join fresh using (bucket, id)
 ), noted as (
   insert into ledger (bucket, message_id, brand_id, at, event, actor, request_id)
   select bucket, id, brand_id, created_at, 'accepted', actor, request_id from given join fresh using (bucket, id)
@@ -38,9 +41,11 @@ union all
 select null, false where not exists (select from setup);
 
 -- name: find_dedup
+-- Who holds this key.
 select message_id, kind, fingerprint from dedup where bucket = $1 and brand_id = $2 and key_hash = $3;
 
 -- name: get
+-- A message as it stands now.
 select * from message_now where bucket = $1 and id = $2;
 
 -- name: list_scheduled
@@ -55,8 +60,9 @@ select * from message_now
    and ($8::timestamptz is null or scheduled_at < $8)
    and ($9::uuid is null or id < $9)
    and ($10::text is null or kind = $10)
+   and ($11::uuid is null or id = $11)
  order by id desc
- limit $11;
+ limit $12;
 
 -- name: open
 -- What has not ended yet, newest first.
@@ -88,15 +94,19 @@ with held as (
 select id from gone;
 
 -- name: lock_waiting
-select due_at, deadline, attempt from queue where bucket = $1 and id = $2 and state = 'scheduled' for update;
+-- What a change rests on, held until the transaction ends. Frozen is what was begun to be handed over once.
+select due_at, deadline, exists (
+    select from delivery d where d.bucket = q.bucket and d.message_id = q.id) as is_frozen
+  from queue q where bucket = $1 and id = $2 and state = 'scheduled' for update of q;
 
 -- name: reschedule
 -- reschedule: scheduled -> scheduled
 with moved as (
-  update queue set due_at = $3, deadline = $4
+  update queue set due_at = $3, deadline = $4, revision = revision + 1
    where bucket = $1 and id = $2 and state = 'scheduled' returning bucket, id, brand_id, state
 ), done as (
-  update message m set scheduled_at = $3, zone = $5, wall = $6, variables = $7, version_id = $8
+  update message m set scheduled_at = $3, zone = $5, wall = $6, variables = $7, version_id = $8,
+         revision = m.revision + 1
     from moved where m.bucket = moved.bucket and m.id = moved.id and moved.state = 'scheduled'
 )
 insert into ledger (bucket, message_id, brand_id, at, event, details, actor, request_id)
@@ -121,12 +131,15 @@ select id from gone;
 
 -- name: settle_retry
 -- settle_retry: unknown -> scheduled
+-- A person has looked: the doubt is gone, and only now could the message go ($7: the template's max_late).
 with again as (
-  update queue set state = 'scheduled', due_at = coalesce($3, statement_timestamp())
+  update queue set state = 'scheduled', due_at = coalesce($3, statement_timestamp()),
+         deadline = greatest(deadline, coalesce($3, statement_timestamp()) + $7::interval)
    where bucket = $1 and id = $2 and state = 'unknown' returning bucket, id, brand_id
 ), reopened as (
-  update delivery d set outcome = 'try_later'
-    from again where d.bucket = again.bucket and d.message_id = again.id and d.outcome = 'lost'
+  update delivery d set outcome = 'try_later', doubts = 0
+    from again where d.bucket = again.bucket and d.message_id = again.id
+     and (d.outcome is null or d.outcome not in ('accepted', 'rejected'))
 ), noted as (
   insert into ledger (bucket, message_id, brand_id, at, event, details, actor, request_id)
   select bucket, id, brand_id, coalesce($3, statement_timestamp()), 'settled', $4, $5, $6 from again

@@ -29,17 +29,22 @@ with due as (
     from claimed
 )
 select m.bucket, m.id, m.brand_id, m.channel, m.template_id, m.version_id, m.hipaa, m.address, m.variables,
-       c.due_at, c.deadline, c.attempt, statement_timestamp() as clock
+       c.due_at, c.deadline, c.attempt, statement_timestamp() as clock, c.revision <> m.revision as is_stale
   from claimed c join message m using (bucket, id);
 
+-- name: content
+-- What a claim saw in an old snapshot, read again.
+select id, version_id, variables from message where bucket = $1 and id = $2;
+
 -- name: frozen
--- What earlier attempts froze: the same bytes go out again.
-select message_id, n, provider_id, payload, outcome, reason, reference from delivery
+-- What earlier attempts froze, and how they ended: the same bytes go out again.
+select message_id, n, provider_id, payload, outcome, reason, doubts + (outcome is null)::int as doubts from delivery
  where (bucket, message_id) in (select * from unnest($1::int[], $2::uuid[]))
  order by message_id, n;
 
 -- name: freeze
 -- The durable mark between claimed and being handed over. Only a claim that is still ours is marked.
+-- A mark that is found without an outcome is a call whose answer never came: one doubt more.
 with given as (
   select * from unnest($2::int[], $3::uuid[], $4::int[], $5::text[], $6::bytea[], $7::int[])
     as g (bucket, message_id, n, provider_id, payload, attempt)
@@ -51,6 +56,7 @@ with given as (
   select bucket, message_id, n, brand_id, provider_id, payload, attempt, coalesce($1, statement_timestamp()) from ours
   on conflict (bucket, message_id, n) do update
      set attempt = excluded.attempt, begun_at = excluded.begun_at, provider_id = excluded.provider_id,
+         doubts = d.doubts + (d.outcome is null and d.attempt < excluded.attempt)::int,
          outcome = null, reason = null, ended_at = null
   returning d.bucket, d.message_id, d.n, d.brand_id, d.provider_id, d.attempt
 ), noted as (
@@ -62,8 +68,10 @@ with given as (
 select message_id, n from marked;
 
 -- name: end_deliveries
+-- What each provider said. Fenced by the attempt: a newer one has its own answer.
 update delivery d
    set outcome = g.outcome, reason = g.reason, reference = coalesce(g.reference, d.reference),
+       doubts = d.doubts + (g.outcome = 'lost')::int,
        provider_id = g.provider_id, ended_at = coalesce($1, statement_timestamp())
   from unnest($2::int[], $3::uuid[], $4::int[], $5::int[], $6::text[], $7::text[], $8::text[], $9::text[])
     as g (bucket, message_id, n, attempt, outcome, reason, reference, provider_id)
@@ -71,15 +79,20 @@ update delivery d
 
 -- name: finish
 -- accept: sending -> sent
+-- accept: unknown -> sent
 -- reject: sending -> failed
+-- reject: unknown -> failed
 -- suppress: sending -> suppressed
 -- expire: sending -> expired
+-- Finish only what is still ours. What another has given up for unknown is mended by the answer, if
+-- it arrives after all and no further attempt has begun.
 with given as (
   select * from unnest($2::int[], $3::uuid[], $4::int[], $5::text[], $6::text[], $7::text[], $8::jsonb[])
     as g (bucket, id, attempt, event, reason, provider_id, decision)
 ), gone as (
   delete from queue q using given g
-   where q.bucket = g.bucket and q.id = g.id and q.state = 'sending' and q.owner = $9 and q.attempt = g.attempt
+   where q.bucket = g.bucket and q.id = g.id and q.attempt = g.attempt
+     and (q.state = 'sending' and q.owner = $9 or q.state = 'unknown' and g.event in ('accept', 'reject'))
   returning g.*, q.brand_id
 ), done as (
   update message m
@@ -143,15 +156,18 @@ with given as (
 select id from moved;
 
 -- name: lapsed
--- Claims whose worker went silent, with what it had begun to hand over.
-select q.bucket, q.id, q.attempt, q.owner, m.template_id,
-       array_remove(array_agg(d.provider_id), null) as begun
+-- Claims whose worker went silent, with what stands of their deliveries; not those that we still see
+-- through ourselves ($2): our lease may be over, our answer is not.
+select q.bucket, q.id, q.brand_id, q.attempt, m.template_id,
+       coalesce(jsonb_agg(jsonb_build_object('outcome', d.outcome, 'provider_id', d.provider_id,
+                                             'doubts', d.doubts + (d.outcome is null)::int))
+                filter (where d.n is not null), '[]') as deliveries
   from queue q
   join message m on m.bucket = q.bucket and m.id = q.id
-  left join delivery d on d.bucket = q.bucket and d.message_id = q.id and d.attempt = q.attempt
-       and (d.outcome is null or d.outcome = 'lost')
- where q.state = 'sending' and q.lease_until < coalesce($1, statement_timestamp())
- group by q.bucket, q.id, q.attempt, q.owner, m.template_id
+  left join delivery d on d.bucket = q.bucket and d.message_id = q.id
+ where q.state = 'sending' and q.lease_until < coalesce($1, statement_timestamp()) and q.id <> all ($2::uuid[])
+ group by q.bucket, q.id, q.brand_id, q.attempt, q.lease_until, m.template_id
+ order by q.lease_until
  limit 500;
 
 -- name: rescue
@@ -186,16 +202,23 @@ returning message_id;
 
 -- name: expire_waiting
 -- expire: scheduled -> expired
--- What waited through an outage and is too late now: in bites, without claiming each.
+-- What waited through an outage and is too late now: in bites, without claiming each. What was begun to be
+-- handed over is left to a worker: somebody may have taken it. $2: the verdict's rule and reason, as they are explained.
 with late as (
-  select bucket, id, brand_id from queue
+  select bucket, id, brand_id from queue q
    where state = 'scheduled' and due_at <= coalesce($1, statement_timestamp())
      and deadline < coalesce($1, statement_timestamp())
-   order by due_at limit 500 for update skip locked
+     and not exists (select from delivery d where d.bucket = q.bucket and d.message_id = q.id)
+   order by due_at limit 500 for update of q skip locked
 ), gone as (
-  delete from queue q using late where q.bucket = late.bucket and q.id = late.id returning q.bucket, q.id, q.brand_id
+  delete from queue q using late where q.bucket = late.bucket and q.id = late.id
+  returning q.bucket, q.id, q.brand_id, q.deadline
 ), done as (
-  update message m set outcome = 'expired', failure_reason = 'expired'
+  update message m
+     set outcome = 'expired', failure_reason = 'expired',
+         decision = $2::jsonb || jsonb_build_object('facts', jsonb_build_array(jsonb_build_object(
+           'kind', 'lateness', 'id', gone.id,
+           'deadline', to_char(gone.deadline at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))))
     from gone where m.bucket = gone.bucket and m.id = gone.id
 ), noted as (
   insert into ledger (bucket, message_id, brand_id, at, event, details)
