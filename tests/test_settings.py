@@ -53,9 +53,9 @@ def test_digits_stay_text_where_text_is_meant() -> None:
             "secret",
             "COMMS_DATABSE_URL is no setting of comms; did you mean COMMS_DATABASE_URL?",
         ),
-        ("COMMS_PORT", "secret", "COMMS_PORT: Expected `int`, got `str`."),
-        ("COMMS_PORT", "70000", "COMMS_PORT: Expected `int` <= 65535."),
-        ("COMMS_LOG_LEVEL", "secret", "COMMS_LOG_LEVEL: Expected debug | info | warning | error."),
+        ("COMMS_PORT", "secret", "COMMS_PORT must be a whole number."),
+        ("COMMS_PORT", "70000", "COMMS_PORT must be at most 65535."),
+        ("COMMS_LOG_LEVEL", "secret", "COMMS_LOG_LEVEL must be one of debug, info, warning, error."),
     ],
 )
 def test_a_bad_setting_is_named_and_its_value_is_not(variable: str, value: str, said: str) -> None:

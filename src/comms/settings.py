@@ -13,6 +13,8 @@ import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import FieldInfo, fields
 
+from comms.domain.complaints import explain
+
 PREFIX = "COMMS_"
 
 _TEST_PREFIX = "COMMS_TEST_"
@@ -40,10 +42,13 @@ class Settings(Struct, frozen=True, kw_only=True):
         str | None, Meta(description="our address as recipients and providers see it, https://...")
     ] = None
     schedule_horizon_days: Annotated[
-        int, Meta(description="how far ahead a message may be scheduled, in days", ge=1)
-    ] = 730
+        int, Meta(description="how far ahead a message may be scheduled, in days", ge=1, le=36_500)
+    ] = 731  # two years, one of them a leap year
     lease_seconds: Annotated[
-        float, Meta(description="how long a worker owns what it claimed; a provider gets a third of it", gt=0)
+        float,
+        Meta(
+            description="how long a worker owns what it claimed; a provider gets a third of it", ge=5, le=3600
+        ),
     ] = 30
     worker_concurrency: Annotated[
         int, Meta(description="how many messages a worker hands over at a time", ge=1)
@@ -131,13 +136,9 @@ def _decode(wanted: type, value: Any) -> Any:
 
 
 def _explain(complaint: str) -> str:
-    """The library names the field and what it expected; only of an unknown word does it say the value."""
-    what, _, where = complaint.partition(" - at `$.")
-    field = where.rstrip("`")
-    if what.startswith("Invalid enum value"):
-        hint = next(known.type for known in fields(Settings) if known.name == field)
-        what = f"Expected {_type_name(hint)}"
-    return f"{_variable(field)}: {what}."
+    """The member becomes its variable: `port` is COMMS_PORT."""
+    field, _, what = explain(complaint, Settings).message.partition(" ")
+    return f"{_variable(field)} {what}"
 
 
 def _type_name(hint: Any) -> str:

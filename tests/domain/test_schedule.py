@@ -26,6 +26,9 @@ NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
         ("2026-12-01T14:00:00Z[America/New_York]", "2026-12-01T14:00:00.000Z"),
         ("2026-12-01T09:00:00-05:00[!America/New_York][u-ca=gregory]", "2026-12-01T14:00:00.000Z"),
         ("2026-12-01T14:00:00Z[u-ca=gregory]", "2026-12-01T14:00:00.000Z"),
+        ("2027-03-14T01:59:59.9999-05:00[America/New_York]", "2027-03-14T07:00:00.000Z"),
+        ("2027-01-01T05:29:60+05:30", "2027-01-01T00:00:00.000Z"),
+        ("2026-12-01T14:00:00." + "0" * 60 + "1Z", "2026-12-01T14:00:00.001Z"),
     ],
 )
 def test_times_that_can_be_read(text: str, shown: str) -> None:
@@ -56,6 +59,9 @@ def test_times_that_can_be_read(text: str, shown: str) -> None:
         "9999-12-31T23:59:59-23:59",
         "0001-01-01T00:00:00+23:59",
         "2026-12-01T14:00:00Z[No/Such_Zone]",
+        "2026-12-01T14:00:00Z[Factory]",
+        "2026-12-01T14:00:00Z[posix/UTC]",
+        "2026-12-01T14:00:60Z",
         "2026-12-01T09:00:00-04:00[America/New_York]",
         "2026-03-08T02:30:00-05:00[America/New_York]",
         "2026-12-01T14:00:00Z[!u-ca=gregory]",
@@ -122,3 +128,27 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     else:
         code = "validation_error"
     assert code == "validation_error"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("tomorrow", "from must be an RFC 3339 time with an offset"),
+        ("2027-02-29T12:00:00Z", "from names a day or a time of day that does not exist."),
+        ("2027-02-28T24:00:00Z", "from names a day or a time of day that does not exist."),
+        ("2026-12-01T14:00:00Z[!x=y]", "from has a critical tag"),
+        ("2026-12-01T14:00:00Z[UTC][Europe/Berlin]", "from names two time zones"),
+        ("2026-12-01T14:00:00Z[+01:00]", "from must name a time zone"),
+        ("2026-12-01T14:00:00+02:00[America/New_York]", "from has an offset that contradicts"),
+    ],
+)
+def test_each_refusal_says_what_is_wrong(text: str, why: str) -> None:
+    with pytest.raises(Refused) as refused:
+        read(text, "from")
+    assert refused.value.message.startswith(why)
+
+
+@pytest.mark.parametrize(("seconds", "spoken"), [(14_400, "4 hours"), (60, "1 minute"), (90, "90 seconds")])
+def test_the_past_is_spoken_of_in_the_units_of_people(seconds: int, spoken: str) -> None:
+    with pytest.raises(Refused, match=f"more than {spoken} in the past"):
+        check_bounds(read("2020-01-01T00:00:00Z"), NOON, seconds, 731)

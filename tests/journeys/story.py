@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from comms import wiring
-from comms.actions import messages
+from comms.actions import inbox, messages
 from comms.actions.acceptance import Request
 from comms.actions.house import House
 from comms.domain.caller import Caller
@@ -34,6 +34,11 @@ def tools(house: House) -> Tools:
 
 async def events(house: House, caller: Caller, message_id: str) -> list[str]:
     return [entry["event"] for entry in await messages.timeline(house, caller, UUID(message_id))]
+
+
+async def outbox(house: House, caller: Caller) -> list[dict[str, Any]]:
+    kept, _ = await inbox.outbox(house, caller, "loop", 100)
+    return kept
 
 
 async def status(house: House, caller: Caller, message_id: str) -> str:

@@ -13,7 +13,7 @@ import asyncpg
 import msgspec
 import pytest
 
-from comms.actions import acceptance, brands, devices, inbox, messages, templates
+from comms.actions import acceptance, brands, devices, messages, templates
 from comms.actions.house import House
 from comms.dispatch.sweep import sweep
 from comms.dispatch.worker import Worker
@@ -24,7 +24,7 @@ from comms.providers.catalogue import KINDS
 from comms.store import queue
 from comms.store.database import Connection
 from comms.testing import FakeClock
-from tests.journeys.story import ask, status, tools
+from tests.journeys.story import ask, outbox, status, tools
 
 pytestmark = pytest.mark.anyio
 
@@ -101,7 +101,7 @@ async def test_a_lost_answer_is_asked_for_again_at_the_same_provider_only(
     await worker.once()
     assert await status(house, loop_health, made) == "sent"
     assert len({call.key for call in first.called}) == 1
-    assert await inbox.outbox(house, loop_health, "loop", 10) == []
+    assert await outbox(house, loop_health) == []
 
 
 @pytest.mark.parametrize("answer", [TryLater("busy"), Misconfigured("login_refused"), Lost("reset")])
@@ -116,7 +116,7 @@ async def test_a_doubt_outlives_the_next_answer(
     await route(house, loop_health, "keyed", "sand")
     await pass_time(clock, worker)
     assert await status(house, loop_health, made) == "unknown"
-    assert await inbox.outbox(house, loop_health, "loop", 10) == []
+    assert await outbox(house, loop_health) == []
 
 
 async def test_a_duplicate_is_preferred_once(
@@ -172,7 +172,7 @@ async def test_a_failing_mark_leaves_no_doubt_and_loses_no_device(
     clock.advance(10)
     await worker.once()
     assert await status(house, loop_health, made) == "sent"
-    assert len(await inbox.outbox(house, loop_health, "loop", 10)) == 3
+    assert len(await outbox(house, loop_health)) == 3
 
 
 async def test_a_mark_that_was_written_without_its_answer_is_no_doubt_either(
@@ -191,7 +191,7 @@ async def test_a_mark_that_was_written_without_its_answer_is_no_doubt_either(
     clock.advance(10)
     await worker.once()
     assert await status(house, loop_health, made) == "sent"
-    assert len(await inbox.outbox(house, loop_health, "loop", 10)) == 1
+    assert len(await outbox(house, loop_health)) == 1
 
 
 async def test_what_one_provider_said_counts_though_the_next_can_not_be_marked(
@@ -217,7 +217,7 @@ async def test_what_one_provider_said_counts_though_the_next_can_not_be_marked(
     clock.advance(10)
     await worker.once()
     assert await status(house, loop_health, made) == "sent"
-    assert [item["recipient"] for item in await inbox.outbox(house, loop_health, "loop", 10)] == ["b"]
+    assert [item["recipient"] for item in await outbox(house, loop_health)] == ["b"]
 
 
 async def test_odd_words_of_a_provider_spoil_no_record(
@@ -351,4 +351,4 @@ async def test_a_change_that_commits_while_it_is_claimed_is_what_goes_out(
     await held.execute("select pg_advisory_unlock(42)")
     [claim] = await claiming
     await worker._pipeline.deliver(claim, worker._lease_ends())
-    assert [item["body"] for item in await inbox.outbox(house, loop_health, "loop", 10)] == ["Hi Grace"]
+    assert [item["body"] for item in await outbox(house, loop_health)] == ["Hi Grace"]

@@ -20,7 +20,7 @@ from comms.domain.caller import Caller
 from comms.domain.errors import Refused
 from comms.domain.schedule import show
 from comms.testing import FakeClock
-from tests.journeys.story import RECIPIENTS, ask, events, status, tools
+from tests.journeys.story import RECIPIENTS, ask, events, outbox, status, tools
 
 pytestmark = pytest.mark.anyio
 
@@ -43,7 +43,7 @@ async def test_a_message_goes_out_at_its_time_and_once(
         items = await inbox.listed(house, loop_health, "loop", "p1", 10)
         assert [(item["title"], item["body"]) for item in items] == [("Your visit", "Hi Ada")]
     else:
-        kept = await inbox.outbox(house, loop_health, "loop", 10)
+        kept = await outbox(house, loop_health)
         assert [(item["recipient"], item["body"]) for item in kept] == [(RECIPIENTS[channel], "Hi Ada")]
 
 
@@ -141,7 +141,7 @@ async def test_not_now_is_tried_again_with_growing_pauses(
         clock.advance(pause + 0.1)
     assert await worker.once() == 1
     assert await status(house, loop_health, made["id"]) == "sent"
-    assert len(await inbox.outbox(house, loop_health, "loop", 10)) == 1
+    assert len(await outbox(house, loop_health)) == 1
 
 
 async def test_what_is_too_late_expires(
@@ -174,7 +174,7 @@ async def test_settled_by_hand(house: House, loop_health: Caller, clock: FakeClo
     shown = await messages.settle(house, loop_health, UUID(made["id"]), "retry")
     assert shown["status"] == "scheduled"
     assert await worker.once() == 1
-    assert len(await inbox.outbox(house, loop_health, "loop", 10)) == 2
+    assert len(await outbox(house, loop_health)) == 2
     shown = await messages.settle(house, loop_health, UUID(made["id"]), "sent")
     assert shown["status"] == "sent"
     with pytest.raises(Refused, match="not_unknown"):
@@ -193,7 +193,7 @@ async def test_a_patch_moves_the_message_and_keeps_its_id(
     assert (await acceptance.schedule(house, loop_health, request)).message["scheduled_at"] == later
     clock.advance(6 * 3600)
     assert await worker.once() == 1
-    assert (await inbox.outbox(house, loop_health, "loop", 10))[0]["body"] == "Hi Grace"
+    assert (await outbox(house, loop_health))[0]["body"] == "Hi Grace"
     with pytest.raises(Refused, match="already_sent"):
         await messages.change(house, loop_health, UUID(made["id"]), change)
 
@@ -243,9 +243,9 @@ async def test_a_worker_that_slept_through_its_lease_hands_nothing_over(
     clock.advance(house.settings.lease_seconds + 1)
     await sweep(house)
     await sleeper._pipeline.deliver(claims[0], lease_ends)
-    assert await inbox.outbox(house, loop_health, "loop", 10) == []
+    assert await outbox(house, loop_health) == []
     assert await worker.once() == 1
-    assert len(await inbox.outbox(house, loop_health, "loop", 10)) == 1
+    assert len(await outbox(house, loop_health)) == 1
     assert await status(house, loop_health, made["id"]) == "sent"
 
 

@@ -8,12 +8,12 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from comms.actions import acceptance, brands, inbox, templates
+from comms.actions import acceptance, brands, templates
 from comms.actions.house import House
 from comms.dispatch.worker import Worker
 from comms.domain.caller import Caller
 from comms.testing import FakeClock
-from tests.journeys.story import ask
+from tests.journeys.story import ask, outbox
 
 pytestmark = pytest.mark.anyio
 
@@ -31,7 +31,7 @@ async def heard(house: House, caller: Caller, clock: FakeClock, worker: Worker, 
     await acceptance.schedule(house, caller, ask(clock, dedup_key=f"key-{locale}"))
     clock.advance(300)
     await worker.once()
-    body: str = (await inbox.outbox(house, caller, "loop", 1))[0]["body"]
+    body: str = (await outbox(house, caller))[0]["body"]
     return body
 
 

@@ -6,13 +6,13 @@ from uuid import UUID
 
 import pytest
 
-from comms.actions import acceptance, devices, inbox, messages
+from comms.actions import acceptance, devices, messages
 from comms.actions.house import House
 from comms.dispatch.worker import Worker
 from comms.domain.caller import Caller
 from comms.domain.errors import Refused
 from comms.testing import FakeClock
-from tests.journeys.story import ask, status
+from tests.journeys.story import ask, outbox, status
 
 pytestmark = pytest.mark.anyio
 
@@ -29,7 +29,7 @@ async def push(
 
 
 async def taken(house: House, caller: Caller) -> list[str]:
-    return sorted(item["recipient"] for item in await inbox.outbox(house, caller, "loop", 100))
+    return sorted(item["recipient"] for item in await outbox(house, caller))
 
 
 async def test_every_device_gets_it_once(

@@ -224,3 +224,52 @@ def test_a_preview_shows_what_is_missing_by_its_name() -> None:
 def test_html_that_is_nested_deeply_has_a_text_part() -> None:
     version = publish(Source("email", "<div>" * 5000 + "deep" + "</div>" * 5000, subject="s"))
     assert version.render({}).text == "deep\n"
+
+
+PREHEADERS = [
+    "<mjml><mj-head><mj-preview>{{ dx }}</mj-preview></mj-head><mj-body></mj-body></mjml>",
+    '<div style="display:none">{{ dx }}</div><p>Hello</p>',
+    "<span class='preheader'>{% if dx %}{{ dx }}{% endif %}</span>",
+]
+
+
+@pytest.mark.parametrize("body", PREHEADERS)
+def test_a_preheader_is_as_open_as_the_subject(body: str) -> None:
+    with pytest.raises(TemplateRefused, match="preheader"):
+        publish(Source("email", body, subject="s", classes={"dx": "phi"}))
+    publish(Source("email", body, subject="s", classes={"dx": "pii"}))
+    publish(
+        Source("email", f"<p>{{{{ dx }}}}</p>{body.replace('dx', 'x')}", subject="s", classes={"dx": "phi"})
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "variables", "why"),
+    [
+        (Source("sms", "{% if a %}x{% endif %}"), {}, "Its body would be empty."),
+        (Source("push", "x", subject="{{ a }}"), {"a": " \n"}, "Its subject would be empty."),
+        (Source("sms", "{{ a }}"), {"a": "x" * 1531}, "The text message would have 11 segments"),
+        (
+            Source("push", "x", subject="s", action_url="{{ a }}"),
+            {"a": "JavaScript:alert(1)"},
+            "Its action_url",
+        ),
+        (Source("push", "{{ a }}", subject="s"), {"a": "x" * 4096}, "The push would have 4097 bytes"),
+    ],
+)
+def test_what_no_provider_should_be_handed(source: Source, variables: dict[str, Any], why: str) -> None:
+    with pytest.raises(Refused, match="does_not_render") as refused:
+        publish(source).render(variables)
+    assert refused.value.message.startswith(why)
+
+
+def test_the_missing_variable_is_named_where_the_template_spells_it() -> None:
+    with pytest.raises(Refused, match=r"line 1: a\.b is missing"):
+        publish(Source("sms", "{% if a.b %}{% endif %}{{ a.b }}")).render({"a": {}})
+    with pytest.raises(Refused, match="a variable that it needs is missing"):
+        publish(Source("sms", "{{ a[k] }}")).render({"a": {}, "k": "secret"})
+
+
+def test_a_variable_deeper_than_any_request_is_refused_with_its_line() -> None:
+    with pytest.raises(TemplateRefused, match="line 2: no variable is that deep"):
+        publish(Source("sms", "x\n{{ a" + ".b" * 500 + " }}"))

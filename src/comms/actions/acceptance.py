@@ -14,6 +14,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from comms.actions import devices
 from comms.actions.house import House
 from comms.actions.messages import show_message
 from comms.actions.setup import Brand
@@ -82,6 +83,11 @@ class _Asked(NamedTuple):
     def bucket(self) -> int:
         return bucket_of_digest(self.key_hash)
 
+    @property
+    def is_hipaa(self) -> bool:
+        """A brand may say that all of its messages are."""
+        return self.request.hipaa or bool(self.brand.settings.hipaa)
+
 
 async def schedule(house: House, caller: Caller, request: Request) -> Accepted:
     """Accept a message, once: the same key again answers the first message."""
@@ -133,12 +139,11 @@ async def _check(house: House, caller: Caller, asked: _Asked) -> rows.NewMessage
         )
     now = house.clock.now()
     time.check_bounds(asked.when, now, template["max_late"], house.settings.schedule_horizon_days)
-    await house.setup.prove(version_id, request.variables, hipaa=request.hipaa)
-    if not await house.setup.route(brand, request.channel, hipaa=request.hipaa):
-        need = " that may carry PHI" if request.hipaa else ""
-        raise Refused(
-            422, "no_route", f"The brand's route for this channel has no provider{need}; set one up."
-        )
+    hipaa = asked.is_hipaa
+    await house.setup.prove(version_id, request.variables, hipaa=hipaa)
+    await house.setup.require_route(brand, request.channel, hipaa=hipaa)
+    if request.channel == "push":
+        await devices.require(house, brand, request.person_id, asked.recipient)
     return _row(caller, asked, template, version_id, now)
 
 
@@ -160,7 +165,7 @@ def _row(
         template_key=request.template_key,
         template_id=template["template_id"],
         version_id=version_id,
-        hipaa=request.hipaa,
+        hipaa=asked.is_hipaa,
         person_hash=cipher.digest("person_id", request.person_id),
         recipient_hash=cipher.digest("recipient", asked.recipient),
         address=cipher.seal(Plain(address), new_id, "address"),

@@ -11,7 +11,7 @@ from comms.actions.house import House
 from comms.actions.setup import key_purpose, open_secrets
 from comms.domain.brand import BrandSettings
 from comms.domain.caller import ANY, Caller
-from comms.domain.errors import Refused, not_found
+from comms.domain.errors import Refused, invalid, not_found
 from comms.privacy.keyring import new_key
 from comms.providers.catalogue import check
 from comms.store import setup as rows
@@ -20,6 +20,8 @@ from comms.store import setup as rows
 async def put_brand(house: House, caller: Caller, brand_id: str, settings: BrandSettings) -> dict[str, Any]:
     """Make or change a brand; its keys are made with it."""
     caller.act_for(brand_id)
+    if brand_id == ANY or not brand_id.isprintable():
+        raise invalid("brand_id must be printable, and more than *, which stands for any brand.")
     now = house.clock.now()
     async with house.database.owner.acquire() as connection, connection.transaction():
         row = await rows.write(connection, "put_brand", brand_id, msgspec.to_builtins(settings), now)
@@ -68,7 +70,10 @@ async def put_provider(
     now = house.clock.now()
     async with house.database.owner.acquire() as connection, connection.transaction():
         before = await rows.one(connection, "provider", provider_id)
-        kept = open_secrets(house.setup.master, provider_id, before["secrets"] if before else None)
+        same = (
+            before if before and before["kind"] == kind else None
+        )  # another kind's secrets are none of this one's
+        kept = open_secrets(house.setup.master, provider_id, same["secrets"] if same else None)
         held = {name: value for name, value in {**kept, **secrets}.items() if value is not None}
         wrapped = (
             house.setup.master.wrap(msgspec.json.encode(held), f"provider/{provider_id}") if held else None

@@ -12,7 +12,7 @@ from comms.actions.house import House
 from comms.actions.setup import Brand
 from comms.domain.caller import Caller
 from comms.domain.content import Plain, Sealed
-from comms.domain.errors import not_found
+from comms.domain.errors import Refused, not_found
 from comms.domain.recipient import PERSON
 from comms.domain.schedule import show
 from comms.providers.base import Device
@@ -58,15 +58,32 @@ async def remove(house: House, caller: Caller, brand_id: str, device_id: UUID) -
 async def reached(house: House, brand: Brand, person_id: str, recipient: str) -> list[Device]:
     """Where a push to `recipient` goes: `person`, a registered device's id, or a token as it is."""
     engine = house.database.engine
+    person_hash = brand.cipher.digest("person_id", person_id)
     if recipient == PERSON:
-        person_hash = brand.cipher.digest("person_id", person_id)
         found = await rows.of_person(engine, brand.brand_id, person_hash, _MOST)
         return [_device(brand, row) for row in found]
+    device_id = _device_id(recipient)
+    if device_id is None:
+        return [Device(recipient)]
+    row = await rows.get(engine, brand.brand_id, device_id)
+    return [_device(brand, row)] if row and row["person_hash"] == person_hash else []
+
+
+async def require(house: House, brand: Brand, person_id: str, recipient: str) -> None:
+    """422 `invalid_recipient` for a device's id that is none of the person's."""
+    if _device_id(recipient) and not await reached(house, brand, person_id, recipient):
+        raise Refused(
+            422, "invalid_recipient", "recipient is a device's id, but the person has no such device now."
+        )
+
+
+def _device_id(recipient: str) -> UUID | None:
+    """Our own ids are UUIDs of version 5; the push services' tokens are longer."""
     try:
-        row = await rows.get(engine, brand.brand_id, UUID(recipient))
+        found = UUID(recipient)
     except ValueError:
-        row = None
-    return [_device(brand, row) if row else Device(recipient)]
+        return None
+    return found if found.version == 5 and str(found) == recipient else None
 
 
 def _device(brand: Brand, row: asyncpg.Record) -> Device:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 
 from comms.actions.acceptor import Acceptor
 from comms.actions.setup import Setup
@@ -20,3 +21,5 @@ class House:
     acceptor: Acceptor
     clock: Clock
     settings: Settings
+    draining: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the process ends: nothing new is begun, and who waits is told what is known."""

@@ -41,13 +41,14 @@ async def put(house: House, outgoing: Outgoing) -> None:
 
 
 async def listed(
-    house: House, caller: Caller, brand_id: str, person_id: str, limit: int
+    house: House, caller: Caller, brand_id: str, person_id: str, limit: int, before: UUID | None = None
 ) -> list[dict[str, Any]]:
     """The person's items, newest first."""
     _may_read(caller, brand_id, person_id)
     brand = await house.setup.require_brand(brand_id)
+    person_hash = brand.cipher.digest("person_id", person_id)
     async with house.database.brand(brand_id) as connection:
-        rows = await items.inbox(connection, brand_id, brand.cipher.digest("person_id", person_id), limit)
+        rows = await items.inbox(connection, brand_id, person_hash, before, limit)
     return [_show_item(brand, row) for row in rows]
 
 
@@ -77,13 +78,15 @@ async def keep(house: House, outgoing: Outgoing) -> None:
     await items.keep_in_sandbox(house.database.engine, bucket, outgoing.brand_id, *values)
 
 
-async def outbox(house: House, caller: Caller, brand_id: str, limit: int) -> list[dict[str, Any]]:
-    """What the sandbox was handed for this brand, newest first."""
+async def outbox(
+    house: House, caller: Caller, brand_id: str, limit: int, before: int | None = None
+) -> tuple[list[dict[str, Any]], int | None]:
+    """What the sandbox was handed for this brand, newest first; and where to go on."""
     caller.act_for(brand_id)
     brand = await house.setup.require_brand(brand_id)
     async with house.database.brand(brand_id) as connection:
-        rows = await items.sandbox(connection, brand_id, limit)
-    return [_show_kept(brand, row) for row in rows]
+        rows = await items.sandbox(connection, brand_id, before, limit)
+    return [_show_kept(brand, row) for row in rows], rows[-1]["n"] if len(rows) == limit else None
 
 
 async def report(house: House, outgoing: Outgoing, event: str) -> None:

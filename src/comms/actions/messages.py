@@ -36,6 +36,7 @@ async def get_scheduled(house: House, caller: Caller, wanted: UUID) -> dict[str,
 async def find(house: House, caller: Caller, wanted: rows.Filter, limit: int) -> list[dict[str, Any]]:
     """The brand's newest messages that fit."""
     caller.act_for(wanted.brand_id)
+    await house.setup.require_brand(wanted.brand_id)
     async with house.database.brand(wanted.brand_id) as connection:
         found = await rows.find(connection, wanted, limit)
     return [await show_message(house, row) for row in found]
@@ -167,6 +168,7 @@ async def _apply(
     if variables is None:
         variables = msgspec.json.decode(brand.cipher.open(Sealed(row["variables"]), row["id"], "variables"))
     await house.setup.prove(version_id, variables, hipaa=row["hipaa"])
+    await house.setup.require_route(brand, row["channel"], hipaa=row["hipaa"])
     sealed = brand.cipher.seal(Plain(msgspec.json.encode(variables)), row["id"], "variables")
     changed = [name for name in ("scheduled_at", "variables") if getattr(asked, name) is not None]
     changed += ["template_version"] if asked.current_version else []

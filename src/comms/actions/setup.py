@@ -65,9 +65,12 @@ class Account:
 
     def carries(self, brand_id: str, channel: str, *, hipaa: bool) -> bool:
         """May it take such a message?"""
-        allowed = self.brands is None or brand_id in self.brands
-        known = self.kind in KINDS and channel in KINDS[self.kind].channels
-        return allowed and known and (self.baa or not hipaa)
+        kind = KINDS.get(self.kind)
+        if kind is None or channel not in kind.channels:
+            return False
+        if hipaa and not (self.baa and kind.may_carry_phi(self.settings)):
+            return False
+        return self.brands is None or brand_id in self.brands
 
 
 class Setup:
@@ -162,12 +165,24 @@ class Setup:
         if hipaa:
             version.check_surfaces(undeclared_is_phi=True)
         version.check(variables)
-        version.render(variables)
+        version.prove(variables)
 
     async def route(self, brand: Brand, channel: str, *, hipaa: bool) -> list[Account]:
         """The providers that may take such a message of this brand, in order."""
         found = [await self.account(provider_id) for provider_id in brand.settings.routes.of(channel)]
         return [each for each in found if each and each.carries(brand.brand_id, channel, hipaa=hipaa)]
+
+    async def require_route(self, brand: Brand, channel: str, *, hipaa: bool) -> None:
+        """422 `no_route` where nothing could carry such a message."""
+        route = await self.route(brand, channel, hipaa=hipaa)
+        if not route:
+            need = " that may carry PHI" if hipaa else ""
+            why = f"The brand's route for this channel has no provider{need}; set one up."
+        elif all(KINDS[each.kind].needs_sender for each in route) and not brand.settings.senders.of(channel):
+            why = f"The brand has no senders.{channel}, which its route for this channel needs; set it."
+        else:
+            return
+        raise Refused(422, "no_route", why)
 
     async def _keep(self, key: tuple[str, ...], load: Callable[[], Awaitable[Row | None]]) -> Row | None:
         if key in self._kept:

@@ -57,10 +57,14 @@ async def create(house: House, caller: Caller, new: NewTemplate) -> dict[str, An
     return show_template(row)
 
 
-async def listed(house: House, caller: Caller, brand_id: str) -> list[dict[str, Any]]:
+async def listed(
+    house: House, caller: Caller, brand_id: str, limit: int = 50, before: UUID | None = None
+) -> list[dict[str, Any]]:
     """The brand's templates, newest first."""
     caller.act_for(brand_id)
-    return [show_template(row) for row in await rows.many(house.database.owner, "templates", brand_id)]
+    await house.setup.require_brand(brand_id)
+    found = await rows.many(house.database.owner, "templates", brand_id, before, limit)
+    return [show_template(row) for row in found]
 
 
 async def add_version(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator
@@ -26,6 +27,7 @@ log = structlog.get_logger()
 
 _LOOK_SECONDS = 0.5
 _BACKLOG = 2048
+_KEEP_ALIVE_SECONDS = 75  # longer than the minute after which load balancers let go of an idle connection
 
 Meanwhile = Callable[[House, str], Awaitable[bool]]
 """What runs beside the service, given its address; True: stop when it is done."""
@@ -73,7 +75,7 @@ async def _run_parts(
         if listener:
             server = _server(house)
             parts.create_task(server.serve([listener]))
-            parts.create_task(_end(server, stopped))
+            parts.create_task(_end(server, house, stopped))
             click.echo(f"comms listens on {_address(listener)}")
             if meanwhile:
                 parts.create_task(_beside(meanwhile, house, _address(listener), stopped))
@@ -120,11 +122,13 @@ def _server(house: House) -> _Server:
             log_level="warning",
             access_log=False,
             server_header=False,
-            timeout_graceful_shutdown=int(house.settings.drain_seconds) or None,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=max(1, math.ceil(house.settings.drain_seconds)),
         )
     )
 
 
-async def _end(server: _Server, stopped: asyncio.Event) -> None:
+async def _end(server: _Server, house: House, stopped: asyncio.Event) -> None:
     await stopped.wait()
+    house.draining.set()
     server.should_exit = True

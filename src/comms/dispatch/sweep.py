@@ -14,7 +14,6 @@ from comms.actions.setup import Setup
 from comms.domain.decision import TOO_LATE
 from comms.domain.outcome import Standing, event, standing
 from comms.domain.retry import delay
-from comms.domain.schedule import show
 from comms.store import queue
 
 _BITE = 500
@@ -27,8 +26,8 @@ async def sweep(house: House, ours: Collection[UUID] = ()) -> None:
     `ours` are messages that this process still sees through.
     """
     await rescue(house, ours)
-    decision = {"decided_at": show(house.clock.now()), **TOO_LATE.words()}
-    while await queue.expire_waiting(house.database.engine, house.clock.sql_now(), decision) == _BITE:
+    engine, now = house.database.engine, house.clock.sql_now()
+    while await queue.expire_waiting(engine, now, TOO_LATE.words()) == _BITE:
         pass
 
 

@@ -36,7 +36,6 @@ _SWEEP_EVERY = 5.0
 _BACK_OFF = 1.0
 _MARGIN = timedelta(seconds=2)
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
-_AWAY = (*AWAY, asyncpg.PostgresError)
 
 
 class Worker:
@@ -65,8 +64,8 @@ class Worker:
         while not stop.is_set():
             try:
                 await self._sleep(await self._claim())
-            except _AWAY as error:
-                log.warning("database_away", problem=type(error).__name__)
+            except Exception as error:  # noqa: BLE001 - the database is away, mostly; a worker goes on whatever it was
+                log.warning("claiming_waits", problem=type(error).__name__)
                 await self._sleep(_BACK_OFF)
         await self.drain()
         for task in (*beside, stopping):
@@ -140,7 +139,7 @@ class Worker:
             try:
                 self._floor = _BEGINNING  # a bound alone would miss what was committed late
                 await sweep(self._house, ours=self._in_flight)
-            except _AWAY as error:
+            except Exception as error:  # noqa: BLE001 - as above: a sweep that fails is repeated
                 log.warning("sweep_waits", problem=type(error).__name__)
             await asyncio.sleep(_SWEEP_EVERY)
 
@@ -161,5 +160,5 @@ class Worker:
                 await connection.add_listener(WAKE, lambda *_: self._wake.set())
                 while not connection.is_closed():  # noqa: ASYNC110 - a broken one says nothing
                     await asyncio.sleep(_LONGEST_SLEEP)
-            except _AWAY:
+            except (*AWAY, asyncpg.PostgresError):
                 await asyncio.sleep(_LONGEST_SLEEP)

@@ -45,6 +45,10 @@ class Senders(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
     email: EmailSender | None = None
     sms: SmsSender | None = None
 
+    def of(self, channel: str) -> EmailSender | SmsSender | None:
+        """The sender of `channel`; push and in_app need none."""
+        return {"email": self.email, "sms": self.sms}.get(channel)
+
 
 class Routes(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A channel's providers, in the order in which they are tried."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
+from functools import cache
+from zoneinfo import ZoneInfo, available_timezones
 
 from comms.domain.errors import Refused, invalid
 
@@ -19,7 +20,7 @@ DEFAULT_MAX_LATE = 4 * 3600
 
 _RFC3339 = re.compile(
     r"(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]"
-    r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})(?:\.(?P<fraction>[0-9]{1,18}))?"
+    r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})(?:\.(?P<fraction>[0-9]{1,200}))?"
     r"(?P<offset>[Zz]|[+-][0-9]{2}:[0-9]{2})"
     r"(?P<tags>(?:\[!?[^\[\]]{1,64}\])*)"
 )
@@ -36,18 +37,33 @@ class When:
     wall: datetime | None = None
 
 
-def read(text: str) -> When:
+def read(text: str, member: str = "scheduled_at") -> When:
     """The instant that `text` names, rounded up to the millisecond; else 422 `validation_error`."""
+    try:
+        return _read(text)
+    except _Unreadable as why:
+        raise invalid(f"{member} {why}.") from None
+    except (ValueError, OverflowError):
+        raise invalid(f"{member} names a day or a time of day that does not exist.") from None
+
+
+class _Unreadable(Exception):
+    """What is wrong with a time, as the end of a sentence that begins with its member."""
+
+
+def _read(text: str) -> When:
     found = _RFC3339.fullmatch(text)
     if found is None:
-        raise _unreadable()
-    try:
-        local = _local_time(found)
-        instant = (local - _offset(found["offset"])).replace(tzinfo=UTC)
-        zone = _zone(found["tags"])
-        wall = _wall_time(found["offset"], local, instant, zone) if zone else None
-    except (ValueError, OverflowError):
-        raise _unreadable() from None
+        raise _Unreadable("must be an RFC 3339 time with an offset, such as 2026-12-01T09:00:00-05:00")
+    local, offset = _local_time(found), _offset(found["offset"])
+    instant = (local - offset).replace(tzinfo=UTC)
+    if found["second"] == "60" and (instant.hour, instant.minute) != (23, 59):
+        raise ValueError
+    zone = _zone(found["tags"])
+    if zone and found["offset"] not in "Zz" and instant.astimezone(zone).replace(tzinfo=None) != local:
+        raise _Unreadable("has an offset that contradicts the time zone in brackets; mend one of them")
+    instant += _rounded_up(found)
+    wall = instant.astimezone(zone).replace(tzinfo=None) if zone else None
     return When(instant, zone.key if zone else None, wall)
 
 
@@ -57,7 +73,7 @@ def check_bounds(when: When, now: datetime, max_late: int, horizon_days: int) ->
         raise Refused(
             422,
             "scheduled_at_in_past",
-            f"scheduled_at lies more than {max_late} seconds in the past; use a later time.",
+            f"scheduled_at lies more than {_spoken(max_late)} in the past; use a later time.",
         )
     if when.instant > now + timedelta(days=horizon_days):
         raise Refused(
@@ -79,16 +95,26 @@ def round_up(instant: datetime) -> datetime:
     return instant if not excess else instant + timedelta(microseconds=1000 - excess)
 
 
+def _spoken(seconds: int) -> str:
+    """14400 is `4 hours`."""
+    for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds // size} {unit}{'s' if seconds > size else ''}"
+    return f"{seconds} seconds"
+
+
 def _local_time(found: re.Match[str]) -> datetime:
-    second = int(found["second"])
-    if second > 60:
-        raise ValueError
-    local = datetime.fromisoformat(f"{found['date']}T{found['hour']}:{found['minute']}:{min(second, 59):02d}")
-    if second == 60:  # a leap second (RFC 3339, section 5.6) is the first instant of the next minute
-        return local + timedelta(seconds=1)
+    """Whole seconds; a leap second (RFC 3339, section 5.6) is still 59, and rounded up like a fraction."""
+    second = min(int(found["second"]), 59) if found["second"] == "60" else int(found["second"])
+    return datetime.fromisoformat(f"{found['date']}T{found['hour']}:{found['minute']}:{second:02d}")
+
+
+def _rounded_up(found: re.Match[str]) -> timedelta:
+    """What is beyond the whole second, in milliseconds that are not before it."""
+    if found["second"] == "60":
+        return timedelta(seconds=1)
     fraction = (found["fraction"] or "").ljust(3, "0")
-    milliseconds = int(fraction[:3]) + (fraction[3:].strip("0") != "")
-    return local + milliseconds * _MILLISECOND
+    return (int(fraction[:3]) + (fraction[3:].strip("0") != "")) * _MILLISECOND
 
 
 def _offset(text: str) -> timedelta:
@@ -107,26 +133,22 @@ def _zone(tags: str) -> ZoneInfo | None:
     for position, (critical, tag) in enumerate(_TAG.findall(tags)):
         if "=" not in tag and position == 0:
             zone = _load_zone(tag)
-        elif critical or "=" not in tag:
-            raise ValueError
+        elif critical:
+            raise _Unreadable("has a critical tag (!) that is not understood here; leave it out")
+        elif "=" not in tag:
+            raise _Unreadable("names two time zones; name one")
     return zone
 
 
 def _load_zone(name: str) -> ZoneInfo:
     if re.fullmatch(r"[+-][0-9]{2}:[0-9]{2}", name):
-        raise invalid("scheduled_at: put a named time zone in the brackets, such as [America/New_York].")
-    try:
-        return ZoneInfo(name)
-    except (OSError, KeyError, ValueError):
-        raise invalid("scheduled_at: the time zone in brackets is not in the IANA database.") from None
+        raise _Unreadable("must name a time zone in the brackets, such as [America/New_York], not an offset")
+    if name not in _zones():
+        raise _Unreadable("has a time zone in brackets that is not in the IANA database")
+    return ZoneInfo(name)
 
 
-def _wall_time(offset: str, local: datetime, instant: datetime, zone: ZoneInfo) -> datetime:
-    wall = instant.astimezone(zone).replace(tzinfo=None)
-    if offset not in "Zz" and wall != local:
-        raise invalid("scheduled_at: the offset contradicts the time zone in brackets; mend one of them.")
-    return wall
-
-
-def _unreadable() -> Refused:
-    return invalid("scheduled_at must be an RFC 3339 time with an offset, such as 2026-12-01T09:00:00-05:00.")
+@cache
+def _zones() -> frozenset[str]:
+    """Without the names that stand in the database for its own use."""
+    return frozenset(available_timezones()) - {"Factory", "localtime"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -20,6 +22,8 @@ from comms.http.routing import Answer, Call, Resource, Route, refusal
 from comms.http.shapes import Health
 from comms.store import setup as rows
 
+_READY_SECONDS = 2.0
+
 _PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
@@ -33,8 +37,9 @@ async def healthz(_call: Call) -> Answer:
 
 
 async def readyz(call: Call) -> Answer:
-    """The database answers."""
-    await rows.epoch(call.house.database.engine)
+    """The database answers, and soon."""
+    async with asyncio.timeout(_READY_SECONDS):
+        await rows.epoch(call.house.database.engine)
     return Answer(Health("ready"))
 
 
@@ -58,9 +63,16 @@ def application(house: House) -> Starlette:
     resources: dict[str, list[Route]] = {}
     for route in [*ROUTES, *OPEN]:
         resources.setdefault(route.path, []).append(route)
-    addresses = [Address(path, Resource(house, routes)) for path, routes in resources.items()]
+    addresses = [Address(_whole_names(path), Resource(house, routes)) for path, routes in resources.items()]
     addresses += [Address(path, _page(*content), methods=["GET"]) for path, content in pages.items()]
-    return Starlette(routes=addresses, exception_handlers={HTTPException: _no_such_address})
+    made = Starlette(routes=addresses, exception_handlers={HTTPException: _no_such_address})
+    made.router.redirect_slashes = False
+    return made
+
+
+def _whole_names(path: str) -> str:
+    """A person's or brand's name may hold a slash (as %2F): only ids are known not to."""
+    return re.sub(r"{(?!id})(\w+)}", r"{\1:path}", path)
 
 
 def _page(content: bytes, kind: str) -> Callable[[Request], Awaitable[Response]]:

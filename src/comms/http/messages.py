@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import re
 from typing import Any
 from uuid import UUID
 
@@ -18,12 +20,14 @@ from comms.domain.lifecycle import Status
 from comms.domain.recipient import normalise
 from comms.http.routing import Answer, Call
 from comms.http.shapes import Patch, Schedule, ScheduledQuery, Send
+from comms.store.database import AWAY
 from comms.store.messages import Filter
 
 PATIENCE = 10.0
 """Seconds that `send` waits for the outcome unless `Prefer: wait=` says otherwise."""
 
 _MOST_PATIENCE = 30.0
+_WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?([0-9]{1,9})\"?\s*(?=$|[,;])", re.IGNORECASE)
 _LOOKS = (0.005, 0.01, 0.02, 0.04)
 _OPEN = {Status.SCHEDULED, Status.SENDING}
 
@@ -141,10 +145,9 @@ async def search(
         recipient_hash=hashes["recipient"],
         channel=wanted.channel,
         template_key=wanted.template_key,
-        since=time.read(wanted.since).instant if wanted.since else None,
-        until=time.read(wanted.until).instant if wanted.until else None,
+        since=time.read(wanted.since, "from").instant if wanted.since else None,
+        until=time.read(wanted.until, "to").instant if wanted.until else None,
         before=cursor(wanted.cursor),
-        kind=None if by_key else "schedule",
         id=by_key,
     )
     return page("data", await actions.find(house, caller, narrowed, wanted.limit), wanted.limit)
@@ -156,15 +159,18 @@ def _likely_channel(recipient: str) -> str:
 
 
 async def outcome(house: House, caller: Caller, message_id: UUID, patience: float) -> dict[str, Any]:
-    """What is known once the message is settled, or when patience ends."""
+    """What is known once the message is settled, when patience ends, or the service does."""
     looks = iter(_LOOKS)
     ends = asyncio.get_running_loop().time() + patience
-    while True:
-        shown = await _result(house, caller, message_id)
+    shown = await _result(house, caller, message_id)
+    while shown["status"] in _OPEN and not house.draining.is_set():
         left = ends - asyncio.get_running_loop().time()
-        if shown["status"] not in _OPEN or left <= 0:
-            return shown
+        if left <= 0:
+            break
         await asyncio.sleep(min(next(looks, 0.1), left))
+        with contextlib.suppress(*AWAY):  # it is accepted: a repeated request would only hear that
+            shown = await _result(house, caller, message_id)
+    return shown
 
 
 async def _result(house: House, caller: Caller, message_id: UUID) -> dict[str, Any]:
@@ -180,10 +186,8 @@ async def _result(house: House, caller: Caller, message_id: UUID) -> dict[str, A
 
 def _patience(prefer: str) -> float:
     """Seconds from `Prefer: wait=N` (RFC 7240, section 4.3), at most thirty."""
-    name, _, value = prefer.strip().partition("=")
-    if name.strip().lower() != "wait" or not value.strip().isdecimal() or not value.isascii():
-        return PATIENCE
-    return min(float(value), _MOST_PATIENCE)
+    wait = _WAIT.search(prefer)
+    return min(float(wait[1]), _MOST_PATIENCE) if wait else PATIENCE
 
 
 def cursor(text: str | None) -> UUID | None:

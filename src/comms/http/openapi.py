@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, get_args
 
 import msgspec
@@ -12,6 +12,7 @@ from msgspec import Struct
 from comms import __version__
 from comms.domain.brand import Channel
 from comms.http.routing import Route
+from comms.http.shapes import ScheduledMessage
 
 _REF = "#/components/schemas/{name}"
 _ALWAYS = {401: ("unauthenticated", "invalid_token"), 403: ("insufficient_scope", "forbidden")}
@@ -21,11 +22,30 @@ _REASONS = {
     401: "No token, or not a valid one",
     403: "The token may not",
     404: "Not there",
+    408: "The body did not come in time",
     409: "Not in this state",
     413: "Too large",
     422: "Understood and refused",
     503: "Not now",
 }
+_HEADERS = {
+    "Prefer": "wait=N: how many seconds to wait for the outcome, 0 to 30 (RFC 7240)",
+    "X-Brand-Id": "the brand that is meant, where the token is for any",
+    "Idempotent-Replayed": "true where an earlier request made the message",
+    "Location": "where the first message with this key is",
+    "Retry-After": "seconds after which it is worth asking again",
+    "WWW-Authenticate": "what the token lacks (RFC 6750)",
+}
+_SAID_WITH = {
+    "unauthenticated": "WWW-Authenticate",
+    "invalid_token": "WWW-Authenticate",
+    "insufficient_scope": "WWW-Authenticate",
+    "dedup_key_used": "Location",
+    "in_flight": "Retry-After",
+    "temporarily_unavailable": "Retry-After",
+}
+"""The header that comes with a code."""
+
 Document = dict[str, Any]
 
 
@@ -55,7 +75,7 @@ def document(routes: Sequence[Route]) -> Document:
 def _operation(route: Route, links: Document) -> Document:
     errors: dict[int, Sequence[str]] = dict(_ALWAYS) if route.scope else {}
     if route.body:
-        errors[413] = ("payload_too_large",)
+        errors |= {408: ("request_timeout",), 413: ("payload_too_large",)}
     errors = {**errors, **route.errors, 503: ("temporarily_unavailable",)}
     operation: Document = {
         "operationId": route.name,
@@ -69,7 +89,7 @@ def _operation(route: Route, links: Document) -> Document:
     if route.scope:
         operation["security"] = [{"token": []}]
         operation["x-required-scope"] = route.scope
-    if parameters := [*_path_parameters(route), *_query_parameters(route)]:
+    if parameters := [*_path_parameters(route), *_query_parameters(route), *_header_parameters(route)]:
         operation["parameters"] = parameters
     if route.body:
         content = {"application/json": {"schema": _reference(route.body)}}
@@ -79,7 +99,15 @@ def _operation(route: Route, links: Document) -> Document:
 
 def _success(status: int, shape: type[Struct]) -> Document:
     content = {"application/json": {"schema": _reference(shape)}}
-    return {"description": _REASONS[status], "content": content}
+    headers = _headers(["Idempotent-Replayed"] if shape is ScheduledMessage and status == 201 else [])
+    return {"description": _REASONS[status], "content": content} | headers
+
+
+def _headers(names: Iterable[str]) -> Document:
+    described = {
+        name: {"description": _HEADERS[name], "schema": {"type": "string"}} for name in sorted(set(names))
+    }
+    return {"headers": described} if described else {}
 
 
 def _links(route: Route, routes: Sequence[Route]) -> Document:
@@ -99,7 +127,9 @@ def _error(status: int, codes: Sequence[str]) -> Document:
         "required": ["error", "message"],
         "additionalProperties": False,
     }
-    return {"description": _REASONS[status], "content": {"application/json": {"schema": schema}}}
+    headers = _headers(_SAID_WITH[code] for code in codes if code in _SAID_WITH)
+    content = {"application/json": {"schema": schema}}
+    return {"description": _REASONS[status], "content": content} | headers
 
 
 def _path_parameters(route: Route) -> Iterator[Document]:
@@ -118,6 +148,12 @@ def _query_parameters(route: Route) -> Iterator[Document]:
         yield {"name": name, "in": "query", "required": name in schema.get("required", []), "schema": member}
 
 
+def _header_parameters(route: Route) -> Iterator[Document]:
+    for name in route.headers:
+        described = {"description": _HEADERS[name], "schema": {"type": "string"}}
+        yield {"name": name, "in": "header", "required": False, **described}
+
+
 def _reference(shape: type[Struct]) -> Document:
     return {"$ref": _REF.format(name=shape.__name__)}
 
@@ -132,7 +168,7 @@ def _tidy(schema: Any) -> Any:
         return [_tidy(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    made = {name: _tidy(value) for name, value in schema.items() if name != "title"}
+    made = {name: _tidy(value) for name, value in schema.items() if (name, str) != ("title", type(value))}
     if "enum" in made:
         order = get_args(Channel)  # the library sorts; the published reference does not
         made["enum"] = [each for each in order if each in made["enum"]] or made["enum"]

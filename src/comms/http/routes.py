@@ -15,16 +15,14 @@ _INVALID = ("validation_error", "unknown_field")
 _LATE = ("already_sent", "in_flight")
 _UNACCEPTABLE = (
     *_INVALID,
-    "unknown_brand",
-    "invalid_recipient",
-    "scheduled_at_in_past",
-    "scheduled_at_too_far",
     "template_not_found",
     "missing_variables",
     "does_not_render",
     "phi_on_open_surface",
     "no_route",
 )
+_NEW = ("unknown_brand", "invalid_recipient")
+_TIMES = ("scheduled_at_in_past", "scheduled_at_too_far")
 _BY_KEY = ("dedup_key_conflict", "dedup_key_cancelled")
 
 ROUTES = [
@@ -35,7 +33,7 @@ ROUTES = [
         messages.schedule_message,
         "Schedule a message",
         {201: s.ScheduledMessage},
-        {422: (*_UNACCEPTABLE, *_BY_KEY)},
+        {422: (*_UNACCEPTABLE, *_NEW, *_TIMES, *_BY_KEY)},
         body=s.Schedule,
     ),
     Route(
@@ -45,8 +43,9 @@ ROUTES = [
         messages.send_message,
         "Send a message now",
         {200: s.SendResult},
-        {409: ("dedup_key_used",), 422: _UNACCEPTABLE},
+        {409: ("dedup_key_used",), 422: (*_UNACCEPTABLE, *_NEW)},
         body=s.Send,
+        headers=("Prefer",),
     ),
     Route(
         "GET",
@@ -114,7 +113,7 @@ ROUTES = [
         messages.change_message,
         "Change a waiting message",
         {200: s.ScheduledMessage},
-        {**_NOT_FOUND, 409: (*_LATE, "attempted", "not_changeable"), 422: _UNACCEPTABLE},
+        {**_NOT_FOUND, 409: (*_LATE, "attempted", "not_changeable"), 422: (*_UNACCEPTABLE, *_TIMES)},
         body=s.Patch,
     ),
     Route(
@@ -234,8 +233,8 @@ ROUTES = [
         setup.list_templates,
         "List templates",
         {200: s.TemplateList},
-        {422: _INVALID},
-        query=s.BrandOnly,
+        {422: (*_INVALID, "unknown_brand")},
+        query=s.BrandQuery,
         tag="templates",
     ),
     Route(
@@ -271,18 +270,6 @@ ROUTES = [
         tag="templates",
     ),
     Route(
-        "GET",
-        "/v1/inbox/{person_id}",
-        READ,
-        inbox.list_inbox,
-        "A person's inbox",
-        {200: s.InboxList},
-        {422: (*_INVALID, "unknown_brand")},
-        query=s.BrandQuery,
-        tag="in-app",
-        person=True,
-    ),
-    Route(
         "POST",
         "/v1/inbox/{user_id}/bulk-read",
         WRITE,
@@ -291,6 +278,19 @@ ROUTES = [
         {200: s.Updated},
         {422: (*_INVALID, "unknown_brand")},
         body=s.BulkRead,
+        headers=("X-Brand-Id",),
+        tag="in-app",
+        person=True,
+    ),
+    Route(
+        "GET",
+        "/v1/inbox/{person_id}",
+        READ,
+        inbox.list_inbox,
+        "A person's inbox",
+        {200: s.InboxList},
+        {422: (*_INVALID, "unknown_brand")},
+        query=s.BrandQuery,
         tag="in-app",
         person=True,
     ),
@@ -335,7 +335,7 @@ ROUTES = [
         "What the sandbox was handed",
         {200: s.Outbox},
         {422: (*_INVALID, "unknown_brand")},
-        query=s.BrandQuery,
+        query=s.OutboxQuery,
         tag="sandbox",
     ),
 ]

@@ -6,6 +6,7 @@ the way is answered as `{error, message}`.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,13 +22,14 @@ from starlette.types import Receive, Scope, Send
 
 from comms.actions import tokens
 from comms.actions.house import House
-from comms.domain.caller import Caller
+from comms.domain.caller import ANY, Caller
 from comms.domain.errors import Refused, Unavailable
 from comms.http import parsing
 from comms.store.database import AWAY
 
 log = structlog.get_logger()
 
+_BODY_SECONDS = 30
 _NOBODY = Caller("nobody", "", frozenset(), UUID(int=0))
 
 
@@ -50,6 +52,16 @@ class Call:
     body: Any = None
     query: Any = None
 
+    def brand_id(self) -> str:
+        """The brand, where neither address nor body names it: the token's; X-Brand-Id for any."""
+        named = self.request.headers.get("X-Brand-Id", "")
+        if named:
+            self.caller.act_for(named)
+            return named
+        if self.caller.brand_id == ANY:
+            raise Refused(403, "forbidden", "A token for any brand must name the brand in X-Brand-Id.")
+        return self.caller.brand_id
+
     def path_id(self, what: str) -> UUID:
         """The id in the address; 404 where it is no UUID."""
         return parsing.path_id(self.request.path_params["id"], what)
@@ -68,6 +80,7 @@ class Route:
     errors: Mapping[int, Sequence[str]] = field(default_factory=dict)
     body: type[Struct] | None = None
     query: type[Struct] | None = None
+    headers: Sequence[str] = ()
     tag: str = "messages"
     person: bool = False
 
@@ -91,6 +104,8 @@ class Resource:
         route = self._routes.get(scope["method"])
         if route is None:
             response = refusal(_unknown_method(self._routes))
+        elif self._house.draining.is_set():
+            response = refusal(Unavailable())
         else:
             response = await self._answer(route, Request(scope, receive))
         await response(scope, receive, send)
@@ -106,6 +121,8 @@ class Resource:
             response = refusal(Unavailable())
         except ClientDisconnect:
             response = Response(status_code=499)
+        except asyncio.CancelledError:  # the service ends, and its patience with this client
+            response = refusal(Unavailable())
         except Exception as error:  # noqa: BLE001 - a fault of ours: its text may hold values, so only its name is kept
             log.error(
                 "request_failed", route=route.path, problem=type(error).__name__, request_id=str(request_id)
@@ -163,13 +180,22 @@ async def _authenticate(route: Route, house: House, request: Request, request_id
 
 
 async def _read(request: Request) -> bytes:
-    """The body, as long as it is not too large: what is beyond is never kept."""
+    """The body, as long as it is not too large and does not take too long: what is beyond is never kept."""
+    announced = request.headers.get("Content-Length", "0")
+    if announced.isdecimal() and int(announced) > parsing.LARGEST_BODY:
+        raise _too_large()
     chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > parsing.LARGEST_BODY:
-            raise Refused(
-                413, "payload_too_large", f"The body may have {parsing.LARGEST_BODY // 1024} KiB at most."
-            )
-        chunks.append(chunk)
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > parsing.LARGEST_BODY:
+                    raise _too_large()
+                chunks.append(chunk)
+    except TimeoutError:
+        raise Refused(408, "request_timeout", f"The body took longer than {_BODY_SECONDS} seconds.") from None
     return b"".join(chunks)
+
+
+def _too_large() -> Refused:
+    return Refused(413, "payload_too_large", f"The body may have {parsing.LARGEST_BODY // 1024} KiB at most.")

@@ -11,6 +11,7 @@ from comms.actions import brands, templates, tokens
 from comms.domain.brand import BrandSettings
 from comms.domain.errors import not_found
 from comms.domain.schedule import show
+from comms.http.messages import cursor, page
 from comms.http.routing import Answer, Call
 from comms.http.shapes import CreateTemplate, CreateVersion, PersonToken, PutProvider, Render
 
@@ -40,7 +41,7 @@ async def put_provider(call: Call) -> Answer:
             body.settings,
             body.secrets,
             baa=body.baa,
-            limits=body.limits,
+            limits=msgspec.to_builtins(body.limits),
             brands=body.brands,
         )
     )
@@ -69,7 +70,10 @@ async def create_template(call: Call) -> Answer:
 
 async def list_templates(call: Call) -> Answer:
     """The brand's templates."""
-    return Answer({"items": await templates.listed(call.house, call.caller, call.query.brand_id)})
+    wanted = call.query
+    before = cursor(wanted.cursor)
+    found = await templates.listed(call.house, call.caller, wanted.brand_id, wanted.limit, before)
+    return Answer(page("items", found, wanted.limit))
 
 
 async def create_version(call: Call) -> Answer:

@@ -19,6 +19,11 @@ Count = Annotated[int, Meta(ge=1, le=1000)]
 Identifier = Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
 
 
+StatusName = Literal[
+    "scheduled", "sending", "unknown", "sent", "failed", "cancelled", "suppressed", "expired"
+]
+
+
 class Options(Struct, frozen=True, forbid_unknown_fields=True):
     """What we add to a request travels here; nothing so far."""
 
@@ -101,7 +106,7 @@ class ScheduledQuery(
     """What a list is narrowed to; `from` is included, `to` is not."""
 
     brand_id: Name
-    status: Name | None = None
+    status: StatusName | None = None
     person_id: Name | None = None
     channel: Channel | None = None
     template_key: Name | None = None
@@ -181,10 +186,12 @@ class BrandQuery(Struct, frozen=True, forbid_unknown_fields=True):
     cursor: Identifier | None = None
 
 
-class BrandOnly(Struct, frozen=True, forbid_unknown_fields=True):
-    """The brand that is meant."""
+class OutboxQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """The brand, and how many."""
 
     brand_id: Name
+    limit: Count = 50
+    cursor: Annotated[int, Meta(ge=1, le=2**63 - 1)] | None = None
 
 
 class Patch(Struct, frozen=True, forbid_unknown_fields=True):
@@ -233,6 +240,13 @@ class Brand(BrandSettings, frozen=True, kw_only=True):
     brand_id: str
 
 
+class Limits(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How many messages a provider takes a second, and how many at a time."""
+
+    per_second: Annotated[float, Meta(gt=0, le=1_000_000)] | None = None
+    concurrency: Annotated[int, Meta(ge=1, le=100_000)] | None = None
+
+
 class PutProvider(Struct, frozen=True, forbid_unknown_fields=True):
     """How a provider is set up."""
 
@@ -240,7 +254,7 @@ class PutProvider(Struct, frozen=True, forbid_unknown_fields=True):
     settings: dict[str, Any] = {}
     secrets: dict[str, str | None] = {}
     baa: bool = False
-    limits: dict[str, Any] = {}
+    limits: Limits = Limits()
     brands: list[Name] | None = None
 
 
@@ -287,6 +301,7 @@ class TemplateList(Struct, frozen=True):
     """Newest first."""
 
     items: list[Template]
+    next_cursor: str | UnsetType = UNSET
 
 
 class CreateVersion(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -358,6 +373,7 @@ class InboxList(Struct, frozen=True):
     """Newest first."""
 
     data: list[InboxItem]
+    next_cursor: str | UnsetType = UNSET
 
 
 class PutDevice(Struct, frozen=True, forbid_unknown_fields=True):
@@ -435,6 +451,7 @@ class Outbox(Struct, frozen=True):
     """Newest first."""
 
     data: list[Kept]
+    next_cursor: str | UnsetType = UNSET
 
 
 class Health(Struct, frozen=True):

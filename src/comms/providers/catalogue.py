@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from comms.domain.complaints import explain
 from comms.domain.errors import Refused
 from comms.providers.base import Outgoing, Provider
 from comms.providers.inbox import Inbox
@@ -35,13 +36,19 @@ class NoSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind. `build` takes the settings, the secrets by name and the tools."""
+    """One kind. `build` takes the settings, the secrets by name and the tools.
+
+    `needs_sender`: a brand without a sender for the channel can't use it. `may_carry_phi` looks at the
+    settings: a provider with a BAA on a line that anybody can read is none.
+    """
 
     channels: frozenset[str]
     settings: type[Struct]
     secrets: frozenset[str]
     idempotent: bool
     build: Callable[[Any, dict[str, str], Tools], Provider]
+    needs_sender: bool = False
+    may_carry_phi: Callable[[dict[str, Any]], bool] = lambda _: True
 
 
 _ALL = frozenset(["email", "sms", "push", "in_app"])
@@ -67,6 +74,8 @@ KINDS: dict[str, Kind] = {
         frozenset(["password"]),
         Smtp.idempotent,
         lambda s, k, t: Smtp(s, k.get("password"), t.now),
+        needs_sender=True,
+        may_carry_phi=lambda settings: settings.get("tls") != "none",
     ),
 }
 
@@ -84,7 +93,8 @@ def check(kind: str, settings: dict[str, Any], secrets: set[str]) -> None:
     try:
         msgspec.convert(settings, found.settings)
     except msgspec.ValidationError as error:
-        raise Refused(422, "invalid_settings", f"settings: {error}.") from None
+        why = explain(str(error), found.settings, "settings")
+        raise Refused(422, "invalid_settings", f"settings: {why.message}") from None
 
 
 def build(kind: str, settings: dict[str, Any], secrets: dict[str, str], tools: Tools) -> Provider:

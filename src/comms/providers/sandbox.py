@@ -6,6 +6,7 @@ digits, or the end of a device's or person's name.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from comms.providers.base import Accepted, Lost, Outcome, Outgoing, Rejected, TryLater
@@ -15,6 +16,7 @@ REJECT, FLAKY, SLOW, LOST, BOUNCE = "reject", "flaky", "slow", "lost", "bounce"
 _DIGITS = {"0001": REJECT, "0002": FLAKY, "0003": SLOW, "0004": LOST, "0005": BOUNCE}
 _FLAKY_REFUSALS = 2
 _SLOW_SECONDS = 5.0
+_BOUNCE_SECONDS = 0.5
 
 
 class Sandbox:
@@ -31,6 +33,7 @@ class Sandbox:
         self._keep = keep
         self._report = report
         self._sleep = sleep
+        self._later: set[asyncio.Task[None]] = set()
 
     async def send(self, outgoing: Outgoing) -> Outcome:
         """What the recipient asks for; anything else is taken."""
@@ -45,11 +48,19 @@ class Sandbox:
         if trick == LOST:
             return Lost("answer_lost")
         if trick == BOUNCE:
-            await self._report(outgoing, "bounced")
+            task = asyncio.create_task(self._bounce(outgoing))
+            self._later.add(task)
+            task.add_done_callback(self._later.discard)
         return Accepted(outgoing.key)
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """What was to be reported is reported."""
+        await asyncio.gather(*self._later)
+
+    async def _bounce(self, outgoing: Outgoing) -> None:
+        """As bounces do: after the message was taken."""
+        await self._sleep(_BOUNCE_SECONDS)
+        await self._report(outgoing, "bounced")
 
 
 def _trick(outgoing: Outgoing) -> str | None:

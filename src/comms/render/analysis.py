@@ -14,11 +14,15 @@ from liquid.builtin.tags.if_tag import IfNode
 from liquid.builtin.tags.unless_tag import UnlessNode
 from liquid.expression import Expression
 
+from comms.domain.errors import TemplateRefused
 from comms.render.engine import Part
 
 _TESTS = (IfNode, UnlessNode, ConditionalBlockNode)
 _PROPERTIES = {"size", "first", "last"}
 """What Liquid itself adds to lists and texts."""
+
+_DEEPEST = 32
+"""Levels of nesting that a request's variables may have."""
 
 Keys = tuple[str, ...]
 """A path: `appointment.time` is ("appointment", "time")."""
@@ -30,6 +34,7 @@ class Need:
 
     keys: Keys
     place: str
+    index: int
     line: int
     optional: bool
 
@@ -53,7 +58,11 @@ def needs(part: Part) -> Iterator[Need]:
     ]
     for index, keys in sorted(found):
         optional = any(keys[: len(other)] == other for other in forgiven)
-        yield Need(keys, part.place, part.line(index), optional)
+        if len(keys) > _DEEPEST:
+            raise TemplateRefused(
+                "invalid_template", part.place, part.line(index), "no variable is that deep."
+            )
+        yield Need(keys, part.place, index, part.line(index), optional)
 
 
 def is_missing(keys: Keys, variables: dict[str, Any]) -> bool:

@@ -17,6 +17,10 @@ _BLOCKS = frozenset(
 )
 _AROUND = {"br": ("\n", ""), "li": ("\n- ", ""), "tr": ("\n", ""), "td": ("", " "), "th": ("", " ")}
 _SILENT = frozenset(["head", "script", "style", "title", "template"])
+_PREHEADER = re.compile(
+    r"<(\w+)\b[^>]*(?:display:\s*none|(?:class|id)=[\"'][^\"'>]*pre-?header)[^>]*>.*?</\1\s*>",
+    re.DOTALL | re.IGNORECASE,
+)
 _MJML = re.compile(r"\s*<mjml[\s>]")
 
 
@@ -30,6 +34,15 @@ def html(body: str) -> str:
     except (ValueError, TooLong):
         raise TemplateRefused("invalid_template", "body", None, "this is not valid MJML.") from None
     return made
+
+
+def preheaders(markup: str) -> list[range]:
+    """Where the markup holds what an inbox shows beside the subject: in elements that are not shown."""
+    try:
+        with alarm():
+            return [range(*found.span()) for found in _PREHEADER.finditer(markup)]
+    except TooLong:
+        raise TemplateRefused("invalid_template", "body", None, "its HTML hides too much.") from None
 
 
 def text_part(markup: str) -> str:

@@ -111,20 +111,21 @@ class Part:
         self.analysis = self.template.analyze(include_partials=False)
         self._refuse_unknown_filters()
 
-    def render(self, variables: Mapping[str, Any]) -> str:
+    def render(self, variables: Mapping[str, Any], seconds: float = LONGEST) -> str:
         """The text; 422 `does_not_render` names the place and the line, never a value."""
-        return self._render(self.template, variables)
+        return self._render(self.template, variables, seconds)
 
-    def preview(self, variables: Mapping[str, Any]) -> str:
+    def preview(self, variables: Mapping[str, Any], seconds: float = LONGEST) -> str:
         """The text with what is missing shown by its name."""
-        return self._render(_parse(_LENIENT[self._escape], self.source, self.place), variables)
+        lenient = _parse(_LENIENT[self._escape], self.source, self.place)
+        return self._render(lenient, variables, seconds)
 
-    def _render(self, template: BoundTemplate, variables: Mapping[str, Any]) -> str:
+    def _render(self, template: BoundTemplate, variables: Mapping[str, Any], seconds: float) -> str:
         try:
-            with alarm():
+            with alarm(seconds):
                 return template.render(variables)
         except UndefinedError as error:
-            raise self._refused(error, "a variable that it needs is missing") from None
+            raise self._refused(error, f"{self._missing(error)} is missing") from None
         except (ResourceLimitError, RecursionError, MemoryError, OverflowError, TooLong) as error:
             raise self._refused(error, "it grows beyond the limits of size, steps or time") from None
         except (LiquidError, ValueError, TypeError, ArithmeticError, AttributeError, LookupError) as error:
@@ -133,6 +134,12 @@ class Part:
     def line(self, index: int) -> int:
         """The line, from 1, of a position in the source."""
         return self.source.count("\n", 0, index) + 1
+
+    def _missing(self, error: UndefinedError) -> str:
+        """The variable's name, where the template spells it: one that is made of values is not said."""
+        name = str(error.args[0] if error.args else "").removesuffix(" is undefined").strip("'")
+        spelt = {str(variable) for found in self.analysis.globals.values() for variable in found}
+        return name if name in spelt else "a variable that it needs"
 
     def _refuse_unknown_filters(self) -> None:
         for name, spans in self.analysis.filters.items():
@@ -168,13 +175,13 @@ def _parse(environment: Environment, source: str, place: str) -> BoundTemplate:
 
 
 @contextmanager
-def alarm() -> Iterator[None]:
-    """Raise `TooLong` inside the block once it has used the processor for longer than `LONGEST`."""
+def alarm(seconds: float = LONGEST) -> Iterator[None]:
+    """Raise `TooLong` inside the block once it has used the processor for longer than `seconds`."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = signal.signal(signal.SIGPROF, _ring)
-    signal.setitimer(signal.ITIMER_PROF, LONGEST)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from comms.domain.content import Rendered
 from comms.domain.errors import Refused, TemplateRefused
-from comms.render.analysis import Keys, is_missing, needs
-from comms.render.email import html, text_part
-from comms.render.engine import Part, without_nulls
+from comms.render.analysis import Keys, Need, is_missing, needs
+from comms.render.email import html, preheaders, text_part
+from comms.render.engine import LONGEST, Part, without_nulls
+from comms.render.sms import segments
 
 _TITLED = frozenset(["email", "push", "in_app"])
 _OPEN = {
-    "email": {"subject"},
+    "email": {"subject", "preheader"},
     "sms": {"body"},
     "push": {"subject", "body", "action_url"},
     "in_app": set[str](),
@@ -23,6 +25,10 @@ _OPEN = {
 """Surfaces that anybody may read who holds the telephone, or carries the message."""
 
 _BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_SCRIPT = re.compile(r"\s*(javascript|data|vbscript):", re.IGNORECASE)
+_SMS_SEGMENTS = 10
+"""More is refused or cut by carriers."""
+
 _PUSH_BYTES = 4096
 """The smallest limit of the push services: APNs, FCM."""
 
@@ -46,6 +52,7 @@ class Version:
         self.channel = source.channel
         self._classes = {tuple(path.split(".")): kind for path, kind in source.classes.items()}
         self._parts = _compile(source)
+        self._preheaders = preheaders(self._parts["body"].source) if source.channel == "email" else []
         self.needs = tuple(need for part in self._parts.values() for need in needs(part))
         self._required = tuple(
             {need.keys: need for need in reversed(self.needs) if not need.optional}.values()
@@ -66,13 +73,18 @@ class Version:
     def check_surfaces(self, *, undeclared_is_phi: bool) -> None:
         """422 `phi_on_open_surface`, naming variable and place."""
         for need in self.needs:
-            if need.place in _OPEN[self.channel] and self._is_phi(need.keys, undeclared=undeclared_is_phi):
+            place = self._surface(need)
+            if place in _OPEN[self.channel] and self._is_phi(need.keys, undeclared=undeclared_is_phi):
                 why = f"{need.path} is PHI and must not appear here."
-                raise TemplateRefused("phi_on_open_surface", need.place, need.line, why)
+                raise TemplateRefused("phi_on_open_surface", place, need.line, why)
 
     def missing(self, variables: dict[str, Any]) -> list[str]:
         """What is needed and not there, by its path."""
         return sorted({need.path for need in self._required if is_missing(need.keys, variables)})
+
+    def prove(self, variables: dict[str, Any]) -> None:
+        """Render once, in a part of the time that sending has: what is accepted renders."""
+        self._made(variables, partial(Part.render, seconds=LONGEST / 4))
 
     def render(self, variables: dict[str, Any]) -> Rendered:
         """The message; 422 `does_not_render` where the template can't work with these values."""
@@ -84,6 +96,11 @@ class Version:
         for need in self._required:
             _make_room(given, need.keys[:-1])
         return self._made(given, Part.preview)
+
+    def _surface(self, need: Need) -> str:
+        """Where a reader sees it: a body's hidden beginning is shown beside the subject."""
+        is_hidden = need.place == "body" and any(need.index in each for each in self._preheaders)
+        return "preheader" if is_hidden else need.place
 
     def _is_phi(self, keys: Keys, *, undeclared: bool) -> bool:
         """The nearest declaration counts; who shows a whole shows its parts, too."""
@@ -98,7 +115,7 @@ class Version:
         subject = _BREAKS.sub(" ", made["subject"]).strip() if "subject" in made else None
         text = made.get("text") or (text_part(made["body"]) if self.channel == "email" else None)
         rendered = Rendered(subject, made["body"], text, made.get("action_url"))
-        _check_size(self.channel, rendered)
+        _check(self.channel, rendered)
         return rendered
 
 
@@ -135,14 +152,23 @@ def _texts(source: Source) -> Iterator[tuple[str, str, bool]]:
         yield "action_url", source.action_url, False
 
 
-def _check_size(channel: str, rendered: Rendered) -> None:
+def _check(channel: str, rendered: Rendered) -> None:
+    """422 `does_not_render` for what no provider of the channel should be handed."""
+    if not rendered.body.strip() or rendered.subject == "":
+        raise _does_not_render(f"Its {'subject' if rendered.subject == '' else 'body'} would be empty.")
+    if rendered.action_url and _SCRIPT.match(rendered.action_url):
+        raise _does_not_render("Its action_url would be a script, not an address.")
+    if channel == "sms" and (count := segments(rendered.body).count) > _SMS_SEGMENTS:
+        raise _does_not_render(
+            f"The text message would have {count} segments; at most {_SMS_SEGMENTS} are carried."
+        )
     if channel == "push":
         size = sum(
             len((text or "").encode()) for text in (rendered.subject, rendered.body, rendered.action_url)
         )
         if size > _PUSH_BYTES:
-            raise Refused(
-                422,
-                "does_not_render",
-                f"The push would have {size} bytes; at most {_PUSH_BYTES} are carried.",
-            )
+            raise _does_not_render(f"The push would have {size} bytes; at most {_PUSH_BYTES} are carried.")
+
+
+def _does_not_render(why: str) -> Refused:
+    return Refused(422, "does_not_render", why)

@@ -26,6 +26,7 @@ AWAY = (
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # what its driver says where the server dies in the middle of an answer
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.TransactionRollbackError,
@@ -37,11 +38,11 @@ BAD_DATA = (asyncpg.DataError, ValueError)
 """The database, or its driver on the way there, refuses a value."""
 
 _CONNECT_SECONDS = 5.0
-_ANSWER_SECONDS = 20.0  # longer than the server's own limit: it bounds a line that has gone silent
+_ANSWER_SECONDS = 10.0  # longer than the server's own limit: it bounds a line that has gone silent
 
 _LIMITS = {
     "application_name": "comms",
-    "statement_timeout": "15s",
+    "statement_timeout": "8s",
     "idle_in_transaction_session_timeout": "30s",
 }
 

@@ -29,10 +29,10 @@ async def put_in_inbox(
 
 
 async def inbox(
-    connection: Connection, brand_id: str, person_hash: bytes, limit: int
+    connection: Connection, brand_id: str, person_hash: bytes, before: UUID | None, limit: int
 ) -> list[asyncpg.Record]:
     """The person's items, newest first."""
-    return await connection.fetch(sql("items", "inbox"), brand_id, person_hash, limit)
+    return await connection.fetch(sql("items", "inbox"), brand_id, person_hash, before, limit)
 
 
 async def bulk_read(
@@ -58,9 +58,11 @@ async def keep_in_sandbox(
     await engine.execute(sql("items", "keep_in_sandbox"), *values)
 
 
-async def sandbox(connection: Connection, brand_id: str, limit: int) -> list[asyncpg.Record]:
+async def sandbox(
+    connection: Connection, brand_id: str, before: int | None, limit: int
+) -> list[asyncpg.Record]:
     """What the sandbox was handed, newest first."""
-    return await connection.fetch(sql("items", "sandbox"), brand_id, limit)
+    return await connection.fetch(sql("items", "sandbox"), brand_id, before, limit)
 
 
 async def report(

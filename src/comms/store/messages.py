@@ -82,7 +82,6 @@ class Filter:
     since: datetime | None = None
     until: datetime | None = None
     before: UUID | None = None
-    kind: str | None = None
     id: UUID | None = None
 
 

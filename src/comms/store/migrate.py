@@ -41,6 +41,7 @@ async def migrate(connection: Connection) -> list[str]:
     if connection.get_server_version() < (15,):
         raise MigrationRefused("comms needs PostgreSQL 15 or newer.")
     async with connection.transaction():
+        await connection.execute("set local statement_timeout = 0")  # others' migrations are waited for
         await connection.execute("select pg_advisory_xact_lock($1)", _LOCK)
         applied = await _applied(connection)
         _refuse_changed(applied)

@@ -6,7 +6,8 @@ values ($1, $2, $3, $4, $5, $6, $7)
 on conflict do nothing;
 
 -- name: inbox
-select * from inbox_item where brand_id = $1 and person_hash = $2 order by id desc limit $3;
+select * from inbox_item
+ where brand_id = $1 and person_hash = $2 and ($3::uuid is null or id < $3) order by id desc limit $4;
 
 -- name: bulk_read
 update inbox_item set read_at = coalesce(read_at, $4)
@@ -18,7 +19,7 @@ insert into sandbox_item (bucket, brand_id, message_id, provider_id, channel, co
 values ($1, $2, $3, $4, $5, $6, $7);
 
 -- name: sandbox
-select * from sandbox_item where brand_id = $1 order by n desc limit $2;
+select * from sandbox_item where brand_id = $1 and ($2::bigint is null or n < $2) order by n desc limit $3;
 
 -- name: report
 insert into ledger (bucket, message_id, brand_id, at, event, details) values ($1, $2, $3, $4, $5, $6);

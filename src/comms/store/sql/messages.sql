@@ -59,10 +59,9 @@ select * from message_now
    and ($7::timestamptz is null or scheduled_at >= $7)
    and ($8::timestamptz is null or scheduled_at < $8)
    and ($9::uuid is null or id < $9)
-   and ($10::text is null or kind = $10)
-   and ($11::uuid is null or id = $11)
+   and ($10::uuid is null or id = $10)
  order by id desc
- limit $12;
+ limit $11;
 
 -- name: open
 -- What has not ended yet, newest first.

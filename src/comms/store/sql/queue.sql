@@ -129,7 +129,8 @@ with given as (
   insert into ledger (bucket, message_id, brand_id, at, event, details)
   select bucket, id, brand_id, coalesce($1, statement_timestamp()),
          case event when 'retry' then 'retried' when 'defer' then 'deferred' end,
-         jsonb_build_object('attempt', attempt, 'reason', reason, 'until', due_at)
+         jsonb_build_object('attempt', attempt, 'reason', reason,
+           'until', to_char(due_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
     from moved
 )
 select id from moved;
@@ -216,7 +217,8 @@ with late as (
 ), done as (
   update message m
      set outcome = 'expired', failure_reason = 'expired',
-         decision = $2::jsonb || jsonb_build_object('facts', jsonb_build_array(jsonb_build_object(
+         decision = $2::jsonb || jsonb_build_object('decided_at', to_char(
+           coalesce($1, statement_timestamp()) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), 'facts', jsonb_build_array(jsonb_build_object(
            'kind', 'lateness', 'id', gone.id,
            'deadline', to_char(gone.deadline at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))))
     from gone where m.bucket = gone.bucket and m.id = gone.id

@@ -51,7 +51,11 @@ select * from template where template_id = $1;
 select * from template where brand_id = $1 and key = $2 and channel = $3;
 
 -- name: templates
-select * from template where brand_id = $1 order by created_at desc, template_id;
+select * from template
+ where brand_id = $1
+   and ($2::uuid is null or (created_at, template_id) < (select created_at, template_id from template where template_id = $2))
+ order by created_at desc, template_id desc
+ limit $3;
 
 -- name: lock_template
 select * from template where template_id = $1 for update;
