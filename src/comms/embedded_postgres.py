@@ -113,14 +113,22 @@ class EmbeddedPostgres:
             self._lock.close()
         self._process = self._lock = None
 
+    def restart(self) -> None:
+        """After a death: what is left of the server ends, and it starts again."""
+        self.stop()
+        self.start()
+
     def is_alive(self) -> bool:
         """Whether the server that we started still runs."""
         return self._process is not None and self._process.poll() is None
 
     def _take_lock(self) -> None:
-        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = (self._root / "lock").open("ab")
+        except OSError as error:
+            raise CannotStart(f"{self._root} can't be a data directory: {error.strerror}.") from None
         _check_owner(self._root, {os.geteuid()})
-        lock = (self._root / "lock").open("ab")
         if not _try_lock(lock):
             lock.close()
             raise AlreadyRunning(f"Another comms already runs on {self._root}.")
@@ -257,7 +265,7 @@ def _state(cluster: Path) -> list[str]:
     """The lines of postmaster.pid: 1 the pid, 5 the socket's folder, 8 `ready`. Empty when there is none."""
     try:
         lines = (cluster / "postmaster.pid").read_text().splitlines()
-    except (FileNotFoundError, PermissionError):
+    except OSError:
         return []
     return [line.strip() for line in lines]
 

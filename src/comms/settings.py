@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, get_args, get_origin
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta, Struct
@@ -47,7 +48,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     lease_seconds: Annotated[
         float,
         Meta(
-            description="how long a worker owns what it claimed; a provider gets a third of it", ge=5, le=3600
+            description="how long a worker owns what it claimed; a provider gets a third of it", ge=3, le=3600
         ),
     ] = 30
     worker_concurrency: Annotated[
@@ -70,9 +71,14 @@ def load(environ: Mapping[str, str] = os.environ, env_file: Path = Path(".env"))
     given = {**_read_env_file(env_file), **_ours(environ)}
     values = {_field(variable): value for variable, value in given.items() if value}
     try:
-        return msgspec.convert(values, Settings, strict=False, dec_hook=_decode)
+        loaded = msgspec.convert(values, Settings, strict=False, dec_hook=_decode)
     except msgspec.ValidationError as error:
         raise BadSetting(_explain(str(error))) from None
+    if loaded.database_url and not _is_address(loaded.database_url):
+        raise BadSetting(
+            "COMMS_DATABASE_URL is no address of a PostgreSQL: postgresql://user@host/database is one."
+        )
+    return loaded
 
 
 def describe(settings: Settings | type[Settings] = Settings) -> list[tuple[str, str, str, str]]:
@@ -81,6 +87,14 @@ def describe(settings: Settings | type[Settings] = Settings) -> list[tuple[str, 
         (_variable(field.name), _type_name(field.type), _default(field), _meaning(field))
         for field in fields(settings)
     ]
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"postgresql", "postgres"} and parts.port != 0
+    except ValueError:  # a port that is none
+        return False
 
 
 def _variable(field: str) -> str:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import structlog
@@ -15,7 +16,7 @@ from comms.actions.acceptor import Acceptor
 from comms.actions.house import House
 from comms.actions.setup import Setup
 from comms.clock import Clock
-from comms.embedded_postgres import EmbeddedPostgres, running_dsn
+from comms.embedded_postgres import CannotStart, EmbeddedPostgres, running_dsn
 from comms.privacy.keyring import MasterKey, MasterKeyWrong, make_key_file
 from comms.providers.catalogue import Tools
 from comms.settings import Settings
@@ -98,8 +99,7 @@ def master_key(settings: Settings) -> MasterKey:
         path = settings.data_dir / "master.key"
         if (settings.data_dir / "postgres").exists() and not path.exists():
             raise MasterKeyWrong(f"{path} is gone: restore it; no other key opens this database.")
-        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if make_key_file(path):
+        if _make_key(path):
             structlog.get_logger().info(
                 "master_key_made", path=str(path), advice="keep a copy: without it nothing opens"
             )
@@ -107,6 +107,14 @@ def master_key(settings: Settings) -> MasterKey:
         return MasterKey(path.read_text())
     except OSError as error:
         raise MasterKeyWrong(f"The master key's file can't be read: {error.strerror}.") from None
+
+
+def _make_key(path: Path) -> bool:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return make_key_file(path)
+    except OSError as error:
+        raise CannotStart(f"{path.parent} can't be a data directory: {error.strerror}.") from None
 
 
 async def _check_master_key(dsn: str, master: MasterKey) -> None:

@@ -25,8 +25,12 @@ async def examine(house: House) -> list[Finding]:
         Finding("workers", f"{counted['workers']} at work", _no_worker(counted["workers"])),
         _stuck("overdue messages", counted["overdue"], "does a worker run, and does its log say why not?"),
         _stuck("lapsed claims", counted["lapsed"], "a worker gives them back within seconds: does one run?"),
-        _stuck("unknown messages", counted["unknown"], "comms message list --status unknown; settle each"),
     ]
+    for row in await rows.unknown(house.database.owner):
+        advice = (
+            f"comms message list --brand {row['brand_id']} --status unknown, then comms message settle each"
+        )
+        findings.append(Finding(f"unknown messages of brand {row['brand_id']}", str(row["messages"]), advice))
     for row in await rows.channels(house.database.owner):
         findings += await _route(house, row["brand_id"], row["channel"])
     return findings

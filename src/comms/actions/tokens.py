@@ -13,6 +13,7 @@ from comms.actions.house import House
 from comms.domain.caller import ANY, SCOPES, Caller
 from comms.domain.content import Plain, Sealed
 from comms.domain.errors import Refused, invalid
+from comms.domain.schedule import show
 from comms.store import setup as rows
 
 PREFIX = "comms_"
@@ -30,6 +31,9 @@ async def create(
     """A new token: the only time that it is seen. A person's own carries no scopes."""
     if person_id is not None and scopes:
         raise invalid("A person's token carries no scopes; leave them out.")
+    for said in (brand_id, name, person_id):
+        if said is not None and not (said and said.isprintable()):
+            raise invalid("Brand, name and person of a token must be printable, and not empty.")
     for scope in scopes:
         if scope not in SCOPES:
             raise invalid(f"There is no such scope; there are {', '.join(SCOPES)}.")
@@ -100,7 +104,7 @@ async def listed(house: House) -> list[tuple[str, str, str, str]]:
     """Name, brand, scopes and state of every token, newest first."""
     now = house.clock.now()
     return [
-        (row["name"], row["brand_id"], ",".join(row["scopes"]), _state(row, now))
+        (row["name"], row["brand_id"], ",".join(row["scopes"]) or "one person's", _state(row, now))
         for row in await rows.many(house.database.owner, "tokens")
     ]
 
@@ -108,4 +112,6 @@ async def listed(house: House) -> list[tuple[str, str, str, str]]:
 def _state(row: asyncpg.Record, now: datetime) -> str:
     if row["revoked_at"]:
         return "revoked"
-    return "expired" if _is_over(row["expires_at"], now) else "live"
+    if _is_over(row["expires_at"], now):
+        return "expired"
+    return f"live until {show(row['expires_at'])}" if row["expires_at"] else "live"

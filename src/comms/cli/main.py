@@ -8,11 +8,12 @@ from typing import Any
 
 import click
 
-from comms import __version__, settings
+from comms import __version__
 from comms.cli.doctor import doctor
 from comms.cli.messages import message
-from comms.cli.shared import Commands, data_dir_option, in_force
+from comms.cli.shared import Commands, data_dir_option, in_force, port_option
 from comms.cli.tokens import token
+from comms.settings import describe
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -23,7 +24,7 @@ def main() -> None:
 
 @main.command()
 @click.option("--host", help="address to listen on")
-@click.option("--port", type=int, help="port to listen on; 0 picks a free one")
+@port_option
 @data_dir_option
 def serve(host: str | None, port: int | None, data_dir: Path | None) -> None:
     """Everything on one machine: PostgreSQL, migrations, API and worker.
@@ -40,7 +41,7 @@ def serve(host: str | None, port: int | None, data_dir: Path | None) -> None:
 
 @main.command()
 @click.option("--host", help="address to listen on")
-@click.option("--port", type=int, help="port to listen on; 0 picks a free one")
+@port_option
 @data_dir_option
 def api(host: str | None, port: int | None, data_dir: Path | None) -> None:
     """The API alone: for many machines on one database.
@@ -69,7 +70,7 @@ def worker(data_dir: Path | None) -> None:
 
 @main.command()
 @click.option("--once", is_flag=True, help="stop after the messages; status 0 only if all went out")
-@click.option("--port", type=int, help="port to listen on; 0 picks a free one")
+@port_option
 @data_dir_option
 def demo(once: bool, port: int | None, data_dir: Path | None) -> None:
     """Four messages, one a channel, each seen going out at its time.
@@ -98,20 +99,25 @@ def migrate(data_dir: Path | None) -> None:
     """
     from comms import wiring
 
-    with wiring.database(in_force(data_dir=data_dir)) as found:
+    settings = in_force(data_dir=data_dir)
+    if settings.database_url is None:
+        wiring.master_key(
+            settings
+        )  # a database without the key beside it would look like one whose key is lost
+    with wiring.database(settings) as found:
         applied = asyncio.run(wiring.bring_up_to_date(found.dsn))
     click.echo("\n".join(f"applied {name}" for name in applied) or "nothing to do")
 
 
 @main.command(name="settings")
-def showin_force() -> None:
+def show_settings() -> None:
     """Name, type, default and meaning of every setting.
 
     \b
     Set one in the environment or in a file .env:
       COMMS_PORT=9000 comms settings
     """
-    for variable, kind, default, meaning in settings.describe():
+    for variable, kind, default, meaning in describe():
         click.echo(f"{variable}  {kind}{f'  [{default}]' if default else ''}\n    {meaning}")
 
 

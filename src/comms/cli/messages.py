@@ -6,6 +6,7 @@ user of a machine can read the arguments of its processes.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
@@ -15,6 +16,7 @@ import click
 import msgspec
 
 from comms.cli.shared import data_dir_option, in_force
+from comms.domain.lifecycle import Status
 
 if TYPE_CHECKING:
     from comms.actions.house import House
@@ -27,7 +29,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="for scripts:
 
 @click.group()
 def message() -> None:
-    """Schedule, send, list, show, cancel and explain messages."""
+    """Schedule, send, list, show, cancel, settle and explain messages."""
 
 
 @message.command()
@@ -66,7 +68,7 @@ def schedule(body: IO[bytes], as_json: bool, data_dir: Path | None) -> None:
 def send(body: IO[bytes], wait: float | None, as_json: bool, data_dir: Path | None) -> None:
     """Send the message that BODY describes now, and wait for what becomes of it.
 
-    A worker hands it over: one must run, as it does with comms serve.
+    A worker hands it over: one must run, as it does with comms serve. Exit status 1 where it has failed.
 
     \b
       comms message send --wait 30 code.json
@@ -82,12 +84,14 @@ def send(body: IO[bytes], wait: float | None, as_json: bool, data_dir: Path | No
         accepted = await acceptance.schedule(house, caller, asked(wanted, None))
         return await outcome(house, caller, UUID(accepted.message["id"]), patience)
 
-    _show(_act(data_dir, work), as_json=as_json)
+    sent = _act(data_dir, work)
+    _show(sent, as_json=as_json)
+    sys.exit(sent["status"] in {"failed", "suppressed", "expired"})
 
 
 @message.command(name="list")
 @click.option("--brand", required=True, help="whose messages")
-@click.option("--status", help="scheduled, sending, unknown, sent, failed, cancelled, suppressed or expired")
+@click.option("--status", type=click.Choice([status.value for status in Status]), help="where it stands")
 @click.option("--channel", help="email, sms, push or in_app")
 @click.option("--template", help="the template's key")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
@@ -171,6 +175,25 @@ def cancel(message_id: UUID, as_json: bool, data_dir: Path | None) -> None:
     from comms.actions import messages
 
     _show(_act(data_dir, lambda house, caller: messages.cancel(house, caller, message_id)), as_json=as_json)
+
+
+@message.command()
+@click.argument("message_id", type=click.UUID)
+@click.argument("outcome", type=click.Choice(["sent", "failed", "retry"]))
+@json_option
+@data_dir_option
+def settle(message_id: UUID, outcome: str, as_json: bool, data_dir: Path | None) -> None:
+    """Say how a message ended whose provider's answer was lost, or try it again.
+
+    Look into the provider's own log first: `retry` sends it once more.
+
+    \b
+      comms message settle 019a20a3-1cbe-7914-bfa9-4f22b6fa28e7 sent
+    """
+    from comms.actions import messages
+
+    work = lambda house, caller: messages.settle(house, caller, message_id, outcome)  # noqa: E731
+    _show(_act(data_dir, work), as_json=as_json)
 
 
 @message.command()

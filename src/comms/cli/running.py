@@ -8,13 +8,14 @@ import math
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import click
 import structlog
 import uvicorn
 import uvloop
 
-from comms import telemetry, wiring
+from comms import wiring
 from comms.actions.house import House
 from comms.cli.shared import stop
 from comms.clock import Clock
@@ -43,9 +44,8 @@ class _Server(uvicorn.Server):
 
 def run(settings: Settings, *, api: bool, worker: bool, meanwhile: Meanwhile | None = None) -> None:
     """Run the parts until SIGTERM or Ctrl-C, then let what is in flight finish."""
-    telemetry.set_up(settings.log_level)
-    key = wiring.master_key(settings)
     listener = _listen(settings) if api else None
+    key = wiring.master_key(settings)
     with wiring.database(settings, share=not (api and worker)) as found:
 
         async def main() -> None:
@@ -84,14 +84,17 @@ async def _run_parts(
 
 
 async def _keep_alive(server: EmbeddedPostgres, stopped: asyncio.Event) -> None:
-    """Start the embedded server again where it died; meanwhile requests are answered 503."""
+    """Start the embedded server again where it died; meanwhile requests are answered 503.
+
+    In a thread of its own, which stays: the server ends with the thread that started it.
+    """
+    thread, loop = ThreadPoolExecutor(1, "postgres"), asyncio.get_running_loop()
     stopping = asyncio.create_task(stopped.wait())
     while not stopped.is_set():
         await asyncio.wait([stopping], timeout=_LOOK_SECONDS)
         if not stopped.is_set() and not server.is_alive():
             log.error("postgres_died", advice="it is started again; see postgres.log in the data directory")
-            server.stop()
-            server.start()
+            await loop.run_in_executor(thread, server.restart)
 
 
 async def _beside(meanwhile: Meanwhile, house: House, address: str, stopped: asyncio.Event) -> None:

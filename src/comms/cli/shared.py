@@ -11,6 +11,9 @@ import msgspec
 
 from comms import settings
 
+port_option = click.option(
+    "--port", type=click.IntRange(0, 65_535), help="port to listen on; 0 picks a free one"
+)
 data_dir_option = click.option(
     "--data-dir",
     type=click.Path(path_type=Path),
@@ -33,8 +36,12 @@ class Commands(click.Group):
 
 
 def in_force(**given: Any) -> settings.Settings:
-    """The settings, with what the command line says over them."""
-    return msgspec.structs.replace(settings.load(), **{n: v for n, v in given.items() if v is not None})
+    """The settings, with what the command line says over them; from here on logs go where they should."""
+    from comms import telemetry
+
+    loaded = settings.load()
+    telemetry.set_up(loaded.log_level)
+    return msgspec.structs.replace(loaded, **{name: said for name, said in given.items() if said is not None})
 
 
 def stop(sentence: str) -> NoReturn:
@@ -52,6 +59,8 @@ def _innermost(problem: Exception) -> Exception:
 
 def _sentence(problem: Exception) -> str | None:
     """What a person is told; None for a fault of ours."""
+    import asyncpg
+
     from comms.domain.errors import Refused
     from comms.embedded_postgres import CannotStart
     from comms.privacy.keyring import MasterKeyWrong
@@ -61,6 +70,8 @@ def _sentence(problem: Exception) -> str | None:
         return str(problem)
     if isinstance(problem, Refused):
         return problem.message
+    if isinstance(problem, asyncpg.PostgresError):
+        return f"PostgreSQL refuses: {type(problem).__name__}."
     if isinstance(problem, OSError) and not isinstance(problem, BrokenPipeError):
         return f"The database can't be reached: {problem.strerror or type(problem).__name__}."
     return None

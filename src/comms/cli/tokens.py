@@ -10,6 +10,7 @@ import click
 
 from comms.cli.shared import data_dir_option, in_force, stop
 
+_LONGEST = timedelta(days=3_653)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -42,10 +43,13 @@ def create_token(
     from comms.actions import tokens
     from comms.cli.local import OPERATOR, act
 
+    if not scopes and person is None:
+        stop("Name what the token may do with --scope, or whose it is with --person.")
     lifetime = _duration(expires) if expires else None
     made = act(
         in_force(data_dir=data_dir),
         lambda house: tokens.create(house, OPERATOR, brand, list(scopes), name, lifetime, person),
+        may_set_up=True,
     )
     click.echo(made)
 
@@ -53,7 +57,11 @@ def create_token(
 @token.command(name="list")
 @data_dir_option
 def list_tokens(data_dir: Path | None) -> None:
-    """Names, brands and scopes; never the tokens themselves."""
+    """Names, brands, scopes and expiry; never the tokens themselves.
+
+    \b
+      comms token list
+    """
     from comms.actions import tokens
     from comms.cli.local import act
 
@@ -65,7 +73,11 @@ def list_tokens(data_dir: Path | None) -> None:
 @click.argument("name")
 @data_dir_option
 def revoke_token(name: str, data_dir: Path | None) -> None:
-    """Refuse a token from now on: within a second, in every process."""
+    """Refuse a token from now on: within a second, in every process.
+
+    \b
+      comms token revoke reminders
+    """
     from comms.actions import tokens
     from comms.cli.local import OPERATOR, act
 
@@ -78,4 +90,7 @@ def _duration(text: str) -> timedelta:
     found = re.fullmatch(r"([1-9][0-9]{0,6})([smhd])", text)
     if found is None:
         stop("--expires takes a number and a unit, such as 30d, 12h, 15m or 90s.")
-    return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
+    lifetime = timedelta(seconds=int(found[1]) * _UNITS[found[2]])
+    if lifetime > _LONGEST:
+        stop("--expires takes ten years at most; leave it out for a token that never does.")
+    return lifetime

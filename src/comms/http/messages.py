@@ -29,7 +29,6 @@ PATIENCE = 10.0
 _MOST_PATIENCE = 30.0
 _WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?([0-9]{1,9})\"?\s*(?=$|[,;])", re.IGNORECASE)
 _LOOKS = (0.005, 0.01, 0.02, 0.04)
-_OPEN = {Status.SCHEDULED, Status.SENDING}
 
 
 async def schedule_message(call: Call) -> Answer:
@@ -159,11 +158,13 @@ def _likely_channel(recipient: str) -> str:
 
 
 async def outcome(house: House, caller: Caller, message_id: UUID, patience: float) -> dict[str, Any]:
-    """What is known once the message is settled, when patience ends, or the service does."""
+    """What is known once the message is settled, when patience ends, or when the service does."""
     looks = iter(_LOOKS)
     ends = asyncio.get_running_loop().time() + patience
     shown = await _result(house, caller, message_id)
-    while shown["status"] in _OPEN and not house.draining.is_set():
+    while shown["status"] == Status.SENDING or (
+        shown["status"] == Status.SCHEDULED and not house.draining.is_set()
+    ):
         left = ends - asyncio.get_running_loop().time()
         if left <= 0:
             break

@@ -9,10 +9,15 @@ from comms.store.statements import sql
 
 
 async def counts(pool: Pool) -> asyncpg.Record:
-    """version, workers, overdue (by a minute), lapsed, unknown."""
+    """version, workers, overdue (by a minute), lapsed."""
     row = await pool.fetchrow(sql("health", "counts"))
     assert row is not None  # noqa: S101 - a select without from answers one row
     return row
+
+
+async def unknown(pool: Pool) -> list[asyncpg.Record]:
+    """brand_id and how many messages of it nobody knows the end of."""
+    return await pool.fetch(sql("health", "unknown"))
 
 
 async def channels(pool: Pool) -> list[asyncpg.Record]:

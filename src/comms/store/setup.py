@@ -35,9 +35,11 @@ async def write(connection: Connection, name: str, *values: Any) -> asyncpg.Reco
     return row
 
 
-async def add_token(connection: Connection, *values: Any) -> None:
-    """A new token: nobody can have remembered it, so the epoch stays. token_id ... expires_at."""
-    await connection.execute(sql("setup", "add_token"), *values)
+async def add_token(connection: Connection, token_id: UUID, name: str, *values: Any) -> None:
+    """A new token: nobody can have remembered it, so the epoch stays. hash, brand_id ... expires_at."""
+    created_at = values[4]
+    await connection.execute(sql("setup", "free_name"), name, created_at)
+    await connection.execute(sql("setup", "add_token"), token_id, name, *values)
 
 
 async def note(

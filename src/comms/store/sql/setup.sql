@@ -84,6 +84,10 @@ select * from template_version where version_id = $1;
 -- name: versions
 select * from template_version where template_id = $1 order by version_number desc;
 
+-- name: free_name
+-- What an expired token was called may be another's name now.
+update token set revoked_at = $2 where name = $1 and revoked_at is null and expires_at <= $2;
+
 -- name: add_token
 insert into token (token_id, name, hash, brand_id, person, scopes, created_at, expires_at)
 values ($1, $2, $3, $4, $5, $6, $7, $8);
