@@ -180,13 +180,18 @@ def alarm(seconds: float = LONGEST) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGPROF, _ring)
+    _listen()
     signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, before)
+
+
+@functools.cache
+def _listen() -> None:
+    """Once: setting a handler costs as much as rendering a short text."""
+    signal.signal(signal.SIGPROF, _ring)
 
 
 def _ring(_number: int, _frame: object) -> None:
