@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 EXPORT := $(UV) export --quiet --no-emit-project --no-header --no-annotate --format requirements.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test format openapi lock clean
+.PHONY: help setup setup-dev demo test bench format openapi lock clean
 MAKEFLAGS += --no-print-directory
 
 help: ## show this list
@@ -25,6 +25,9 @@ test: setup-dev ## check style, types and layers, then run the tests
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports > .venv/lint-imports.log || { cat .venv/lint-imports.log; exit 1; }
 	@$(BIN)/python -m pytest --quiet $(ARGS)
+
+bench: setup-dev ## measure against bare PostgreSQL, in ratios (ARGS=accepts: that part alone)
+	@$(BIN)/python -m bench $(ARGS)
 
 format: setup-dev ## put the code into its canonical form
 	@$(BIN)/ruff check --quiet --fix

@@ -53,7 +53,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = 30
     worker_concurrency: Annotated[
         int, Meta(description="how many messages a worker hands over at a time", ge=1)
-    ] = 100
+    ] = 400
     drain_seconds: Annotated[float, Meta(description="how long a stop waits for what is in flight", ge=0)] = (
         20
     )

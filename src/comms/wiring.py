@@ -17,6 +17,7 @@ from comms.actions.house import House
 from comms.actions.setup import Setup
 from comms.clock import Clock
 from comms.embedded_postgres import CannotStart, EmbeddedPostgres, running_dsn
+from comms.gather import Gather
 from comms.privacy.keyring import MasterKey, MasterKeyWrong, make_key_file
 from comms.providers.catalogue import Tools
 from comms.settings import Settings
@@ -24,6 +25,8 @@ from comms.store import setup as rows
 from comms.store.database import connect, connect_once
 from comms.store.migrate import migrate
 from comms.store.statements import sql
+
+_TOGETHER = 100
 
 
 class Found(NamedTuple):
@@ -78,8 +81,8 @@ async def examine(dsn: str, settings: Settings, master: MasterKey) -> list[healt
 def tools(built: House) -> Tools:
     """What providers may use of the house."""
     return Tools(
-        put_in_inbox=partial(inbox.put, built),
-        keep_in_sandbox=partial(inbox.keep, built),
+        put_in_inbox=Gather(partial(inbox.put, built), _TOGETHER).submit,
+        keep_in_sandbox=Gather(partial(inbox.keep, built), _TOGETHER).submit,
         report=partial(inbox.report, built),
         sleep=asyncio.sleep,
         now=built.clock.now,

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comms.domain.errors import Refused, TemplateRefused
+from comms.render.engine import Part
 from comms.render.versions import Source, publish
 
 SMS = "Hi {{ name }}, see you at {{ visit.time }}."
@@ -273,3 +274,34 @@ def test_the_missing_variable_is_named_where_the_template_spells_it() -> None:
 def test_a_variable_deeper_than_any_request_is_refused_with_its_line() -> None:
     with pytest.raises(TemplateRefused, match="line 2: no variable is that deep"):
         publish(Source("sms", "x\n{{ a" + ".b" * 500 + " }}"))
+
+
+@given(
+    st.lists(st.sampled_from(["text ", "{{ a }}", "{{ b.c }}", "{{a}}{{b.c}}", "&<>", "{{ d.size }}", "{{ b['x y'] }}"])),
+    st.dictionaries(
+        st.sampled_from(["a", "b", "d"]),
+        st.one_of(
+            st.text(), st.integers(), st.booleans(), st.floats(allow_nan=False), st.lists(st.text()),
+            st.dictionaries(st.sampled_from(["c", "x y", "size"]), st.text() | st.integers() | st.none()),
+        ),
+    ),
+    st.booleans(),
+)  # fmt: skip
+def test_the_short_way_says_what_liquid_says(
+    pieces: list[str],
+    variables: dict[str, Any],
+    escape: bool,  # noqa: FBT001 - hypothesis fills them in order
+) -> None:
+    part = Part("".join(pieces), "body", escape=escape)
+    filled = part._fill(variables)
+    if filled is not None:
+        assert filled == part._render(part.template, variables, 1.0)
+
+
+def test_the_short_way_is_taken() -> None:
+    assert (
+        Part("Hi {{ name }}, {{ visit.time }}", "body")._fill({"name": "A", "visit": {"time": 9}})
+        == "Hi A, 9"
+    )
+    assert Part("Hi {{ name }}", "body")._fill({"name": "x" * 300_000}) is None
+    assert Part("Hi {{ name | upcase }}", "body")._fill({"name": "A"}) is None

@@ -19,24 +19,28 @@ from comms.providers.base import Outgoing
 from comms.store import items
 
 
-async def put(house: House, outgoing: Outgoing) -> None:
-    """Write the item that a message makes; its key is the message's id."""
+async def put(house: House, group: list[Outgoing]) -> list[Exception | None]:
+    """Write the items that messages make; an item's key is its message's id."""
+    made = [await _inbox_item(house, outgoing) for outgoing in group]
+    await items.put_in_inbox(house.database.engine, made, house.clock.now())
+    return [None] * len(group)
+
+
+async def _inbox_item(house: House, outgoing: Outgoing) -> items.InboxItem:
     brand = await house.setup.require_brand(outgoing.brand_id)
     content = {
+        "person_id": outgoing.person_id,
         "title": outgoing.content.subject,
         "body": outgoing.content.body,
         "url": outgoing.content.action_url,
     }
-    plain = Plain(msgspec.json.encode({"person_id": outgoing.person_id, **content}))
-    await items.put_in_inbox(
-        house.database.engine,
-        bucket_of(outgoing.message_id),
-        outgoing.message_id,
-        outgoing.brand_id,
-        brand.cipher.digest("person_id", outgoing.person_id),
-        outgoing.category,
-        brand.cipher.seal(plain, outgoing.message_id, "inbox"),
-        house.clock.now(),
+    return items.InboxItem(
+        bucket=bucket_of(outgoing.message_id),
+        id=outgoing.message_id,
+        brand_id=outgoing.brand_id,
+        person_hash=brand.cipher.digest("person_id", outgoing.person_id),
+        category=outgoing.category,
+        content=brand.cipher.seal(Plain(msgspec.json.encode(content)), outgoing.message_id, "inbox"),
     )
 
 
@@ -64,18 +68,25 @@ async def bulk_read(house: House, caller: Caller, brand_id: str, person_id: str,
     return len(read)
 
 
-async def keep(house: House, outgoing: Outgoing) -> None:
+async def keep(house: House, group: list[Outgoing]) -> list[Exception | None]:
     """Remember what the sandbox was handed."""
+    kept = [await _kept_item(house, outgoing) for outgoing in group]
+    await items.keep_in_sandbox(house.database.engine, kept, house.clock.now())
+    return [None] * len(group)
+
+
+async def _kept_item(house: House, outgoing: Outgoing) -> items.KeptItem:
     brand = await house.setup.require_brand(outgoing.brand_id)
-    content = {
-        "recipient": outgoing.recipient,
-        "subject": outgoing.content.subject,
-        "body": outgoing.content.body,
-    }
-    sealed = brand.cipher.seal(Plain(msgspec.json.encode(content)), outgoing.message_id, "sandbox")
-    bucket, now = bucket_of(outgoing.message_id), house.clock.now()
-    values = (outgoing.message_id, outgoing.provider_id, outgoing.channel, sealed, now)
-    await items.keep_in_sandbox(house.database.engine, bucket, outgoing.brand_id, *values)
+    said = outgoing.content
+    content = {"recipient": outgoing.recipient, "subject": said.subject, "body": said.body}
+    return items.KeptItem(
+        bucket=bucket_of(outgoing.message_id),
+        message_id=outgoing.message_id,
+        brand_id=outgoing.brand_id,
+        provider_id=outgoing.provider_id,
+        channel=outgoing.channel,
+        content=brand.cipher.seal(Plain(msgspec.json.encode(content)), outgoing.message_id, "sandbox"),
+    )
 
 
 async def outbox(

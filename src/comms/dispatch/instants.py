@@ -32,6 +32,7 @@ class Instants:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._bounds: deque[_Bound] = deque()
+        self._behind = 0.0
 
     def observe(self, asked: float, database_clock: datetime) -> None:
         """An answer has arrived this moment; it was `asked` for then, and carries what the clock read."""
@@ -42,12 +43,13 @@ class Instants:
         if any(bound.least > each.most or bound.most < each.least for each in self._bounds):
             self._bounds.clear()
         self._bounds.append(bound)
+        self._behind = min(each.most for each in self._bounds)
 
     def until(self, instant: datetime) -> float:
         """Seconds until `instant`; negative when it has passed."""
         if self._clock.sql_now() is not None:
             return (instant - self._clock.now()).total_seconds()
-        return instant.timestamp() + min(each.most for each in self._bounds) - self._clock.monotonic()
+        return instant.timestamp() + self._behind - self._clock.monotonic()
 
     async def reach(self, instant: datetime) -> None:
         """Return at `instant`, or at once where it has passed."""

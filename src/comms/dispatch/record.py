@@ -11,6 +11,7 @@ import asyncio
 import itertools
 import random
 import re
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import NamedTuple
 from uuid import UUID
@@ -25,7 +26,7 @@ from comms.domain.retry import delay
 from comms.gather import Gather
 from comms.providers.base import TryLater
 from comms.store import queue
-from comms.store.database import AWAY, BAD_DATA
+from comms.store.database import AWAY, BAD_DATA, Connection, Pool
 
 log = structlog.get_logger()
 
@@ -82,19 +83,32 @@ class Recorder:
             return await self._write(group[:middle]) + await self._write(group[middle:])
 
     async def _write_together(self, group: list[_Entry]) -> list[bool | Exception]:
-        now, owner = self._house.clock.sql_now(), self._owner
-        endings = [entry.ending for entry in group]
-        recorded: set[UUID] = set()
-        async with self._house.database.engine.acquire() as connection, connection.transaction():
-            if answers := [each for entry in group for each in entry.answers]:
-                await queue.end_deliveries(connection, now, answers)
-            if finished := [each for each in endings if isinstance(each, queue.Finished)]:
-                recorded |= await queue.finish(connection, owner, now, finished)
-            if waiting := [each for each in endings if isinstance(each, queue.Waiting)]:
-                recorded |= await queue.wait_again(connection, owner, now, waiting)
-            if unknown := [each for each in endings if isinstance(each, queue.Unknown)]:
-                recorded |= await queue.lose(connection, owner, now, unknown)
-        return [each.id in recorded for each in endings]
+        """A statement a kind of ending; where they all end alike, as mostly, that is the transaction."""
+        by_kind: dict[type[Ending], list[_Entry]] = {}
+        for entry in group:
+            by_kind.setdefault(type(entry.ending), []).append(entry)
+        engine = self._house.database.engine
+        if len(by_kind) == 1:
+            recorded = await self._write_kind(engine, group)
+        else:
+            async with engine.acquire() as connection, connection.transaction():
+                recorded = {
+                    each for alike in by_kind.values() for each in await self._write_kind(connection, alike)
+                }
+        return [entry.ending.id in recorded for entry in group]
+
+    async def _write_kind(self, connection: Connection | Pool, alike: list[_Entry]) -> set[UUID]:
+        endings = [entry.ending for entry in alike]
+        answers = [answer for entry in alike for answer in entry.answers]
+        write = _WRITES[type(endings[0])]
+        return await write(connection, self._owner, self._house.clock.sql_now(), endings, answers)
+
+
+_WRITES: dict[type[Ending], Callable[..., Awaitable[set[UUID]]]] = {
+    queue.Finished: queue.finish,
+    queue.Waiting: queue.wait_again,
+    queue.Unknown: queue.lose,
+}
 
 
 def ending(work: Work, chance: float) -> Ending:

@@ -32,6 +32,7 @@ AHEAD = timedelta(milliseconds=50)
 _SHORTEST_SLEEP = 0.005  # what is due and can't be claimed is locked by somebody
 _LONGEST_SLEEP = 1.0
 _BATCH = 100
+_ROOM_SECONDS = 0.01
 _SWEEP_EVERY = 5.0
 _BACK_OFF = 1.0
 _MARGIN = timedelta(seconds=2)
@@ -50,7 +51,7 @@ class Worker:
         recorder = Recorder(house, self.owner)
         self._pipeline = Pipeline(house, self.owner, self._accounts, self._instants, recorder)
         self._in_flight: dict[UUID, asyncio.Task[None]] = {}
-        self._is_full = False
+        self._wanted = 0  # how much room the next claim waits for
         self._wake = asyncio.Event()
         self._floor = _BEGINNING
 
@@ -86,15 +87,25 @@ class Worker:
 
     async def _claim(self) -> float:
         """Claim what is due; seconds until the next look is worth it."""
-        free = self._house.settings.worker_concurrency - len(self._in_flight)
-        self._is_full = free <= 0
-        if self._is_full:
+        if not await self._room():
             return _LONGEST_SLEEP  # the next one that ends wakes us
-        claims = await self._take(min(free, _BATCH))
+        claims = await self._take(min(self._free(), _BATCH))
         if not claims:
             return await self._until_next()
         self._start(claims, self._lease_ends())
         return 0.0
+
+    def _free(self) -> int:
+        return self._house.settings.worker_concurrency - len(self._in_flight)
+
+    async def _room(self) -> bool:
+        """Wait a moment for room for a whole batch: a claim of one costs as much as one of a hundred."""
+        whole = min(_BATCH, self._house.settings.worker_concurrency)
+        self._wanted = whole
+        if self._free() < whole:
+            await self._sleep(_ROOM_SECONDS)
+        self._wanted = 0 if self._free() > 0 else 1
+        return self._free() > 0
 
     async def _take(self, limit: int) -> list[queue.Claim]:
         now, settings = self._house.clock.sql_now(), self._house.settings
@@ -119,7 +130,7 @@ class Worker:
 
     def _ended(self, message_id: UUID, task: asyncio.Task[None]) -> None:
         del self._in_flight[message_id]
-        if self._is_full:
+        if 0 < self._wanted <= self._free():
             self._wake.set()
         if not task.cancelled() and (error := task.exception()):
             log.error("delivery_broke_off", message_id=str(message_id), problem=type(error).__name__)

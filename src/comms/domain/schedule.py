@@ -85,8 +85,7 @@ def check_bounds(when: When, now: datetime, max_late: int, horizon_days: int) ->
 
 def show(instant: datetime) -> str:
     """`2026-12-01T14:00:00.000Z`: the way every answer shows a time."""
-    utc = instant.astimezone(UTC)
-    return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z"
+    return instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def round_up(instant: datetime) -> datetime:

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping
 
 import msgspec
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route as Address
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from comms.actions.house import House
 from comms.domain.errors import Refused
 from comms.http import docs_page
 from comms.http.openapi import document
 from comms.http.routes import ROUTES
-from comms.http.routing import Answer, Call, Resource, Route, refusal
+from comms.http.routing import Answer, Call, Resource, Route, refuse, respond, unknown_method
 from comms.http.shapes import Health
 from comms.store import setup as rows
 
@@ -53,38 +49,60 @@ DOCUMENT = document([*ROUTES, *OPEN])
 """OpenAPI 3.1: what is written of the service and what is served are one."""
 
 
-def application(house: House) -> Starlette:
+def application(house: House) -> ASGIApp:
     """The service."""
-    pages = {
-        "/v1/openapi.json": (msgspec.json.encode(DOCUMENT), "application/json"),
-        "/docs": (docs_page.page(DOCUMENT).encode(), "text/html; charset=utf-8"),
-        "/docs/style.css": (docs_page.STYLE.encode(), "text/css; charset=utf-8"),
-    }
-    resources: dict[str, list[Route]] = {}
+    at: dict[str, list[Route]] = {}
     for route in [*ROUTES, *OPEN]:
-        resources.setdefault(route.path, []).append(route)
-    addresses = [Address(_whole_names(path), Resource(house, routes)) for path, routes in resources.items()]
-    addresses += [Address(path, _page(*content), methods=["GET"]) for path, content in pages.items()]
-    made = Starlette(routes=addresses, exception_handlers={HTTPException: _no_such_address})
-    made.router.redirect_slashes = False
-    return made
+        at.setdefault(route.path, []).append(route)
+    resources: dict[str, ASGIApp] = {path: Resource(house, routes) for path, routes in at.items()}
+    pages: dict[str, ASGIApp] = {
+        "/v1/openapi.json": Page(msgspec.json.encode(DOCUMENT), "application/json"),
+        "/docs": Page(docs_page.page(DOCUMENT).encode(), "text/html; charset=utf-8"),
+        "/docs/style.css": Page(docs_page.STYLE.encode(), "text/css; charset=utf-8"),
+    }
+    return Addresses(resources | pages)
 
 
-def _whole_names(path: str) -> str:
-    """A person's or brand's name may hold a slash (as %2F): only ids are known not to."""
-    return re.sub(r"{(?!id})(\w+)}", r"{\1:path}", path)
+class Addresses:
+    """Finds who answers at an address. One that is all words is found at once, and before any pattern."""
+
+    def __init__(self, answering: Mapping[str, ASGIApp]) -> None:
+        self._words = {path: who for path, who in answering.items() if "{" not in path}
+        self._patterns = [(_pattern(path), who) for path, who in answering.items() if "{" in path]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand the request on, with the names that stand in its address."""
+        answering = self._words.get(scope["path"]) or self._match(scope)
+        if answering is None:
+            await refuse(Refused(404, "not_found", "There is nothing at this address."), send)
+        else:
+            await answering(scope, receive, send)
+
+    def _match(self, scope: Scope) -> ASGIApp | None:
+        for pattern, who in self._patterns:
+            if found := pattern.fullmatch(scope["path"]):
+                scope["path_params"] = found.groupdict()
+                return who
+        return None
 
 
-def _page(content: bytes, kind: str) -> Callable[[Request], Awaitable[Response]]:
-    async def show(_request: Request) -> Response:
-        return Response(content, headers=_PAGE_HEADERS, media_type=kind)
+class Page:
+    """What is the same for everybody."""
 
-    return show
+    def __init__(self, content: bytes, kind: str) -> None:
+        self._content = content
+        self._headers = {"Content-Type": kind, **_PAGE_HEADERS}
+
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        """The page, or 405."""
+        if scope["method"] in {"GET", "HEAD"}:
+            await respond(send, 200, self._content, self._headers)
+        else:
+            await refuse(unknown_method(["GET", "HEAD"]), send)
 
 
-async def _no_such_address(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 - registered for it alone
-    headers = dict(error.headers or {})
-    if error.status_code == 405:
-        return refusal(Refused(405, "method_not_allowed", "This address does not know that method.", headers))
-    return refusal(Refused(error.status_code, "not_found", "There is nothing at this address.", headers))
+def _pattern(path: str) -> re.Pattern[str]:
+    """A person's or brand's name may hold a slash (as %2F); an id does not."""
+    return re.compile(
+        re.sub(r"{(\w+)}", lambda name: f"(?P<{name[1]}>{'[^/]+' if name[1] == 'id' else '.+'})", path)
+    )

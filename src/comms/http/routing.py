@@ -17,7 +17,6 @@ import msgspec
 import structlog
 from msgspec import Struct
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from comms.actions import tokens
@@ -103,61 +102,70 @@ class Resource:
         """Answer one request, whatever happens on the way."""
         route = self._routes.get(scope["method"])
         if route is None:
-            response = refusal(_unknown_method(self._routes))
+            await refuse(unknown_method(self._routes), send)
         elif self._house.draining.is_set():
-            response = refusal(Unavailable())
+            await refuse(Unavailable(), send)
         else:
-            response = await self._answer(route, Request(scope, receive))
-        await response(scope, receive, send)
+            await self._answer(route, Request(scope, receive), send)
 
-    async def _answer(self, route: Route, request: Request) -> Response:
+    async def _answer(self, route: Route, request: Request, send: Send) -> None:
         started, request_id = time.perf_counter(), uuid4()
+        made = await self._outcome(route, request, request_id)
+        headers = {"Content-Type": "application/json", "X-Request-Id": str(request_id), **made.headers}
+        await respond(send, made.status, msgspec.json.encode(made.body), headers)
+        milliseconds = round((time.perf_counter() - started) * 1000, 1)
+        log.debug("answered", route=route.path, method=route.method, status=made.status, ms=milliseconds)
+
+    async def _outcome(self, route: Route, request: Request, request_id: UUID) -> Answer:
         try:
-            response = await _answer(route, self._house, request, request_id)
+            return await _call(route, self._house, request, request_id)
         except Refused as refused:
-            response = refusal(refused)
+            return _refusal(refused)
         except AWAY as error:
             log.warning("database_away", route=route.path, problem=type(error).__name__)
-            response = refusal(Unavailable())
-        except ClientDisconnect:
-            response = Response(status_code=499)
+            return _refusal(Unavailable())
         except asyncio.CancelledError:  # the service ends, and its patience with this client
-            response = refusal(Unavailable())
+            return _refusal(Unavailable())
+        except ClientDisconnect:
+            return Answer({}, 499)  # nobody hears it
         except Exception as error:  # noqa: BLE001 - a fault of ours: its text may hold values, so only its name is kept
-            log.error(
-                "request_failed", route=route.path, problem=type(error).__name__, request_id=str(request_id)
-            )
-            response = refusal(
-                Refused(500, "internal_error", "Something went wrong here; it has been logged.")
-            )
-        response.headers["X-Request-Id"] = str(request_id)
-        response.headers["Cache-Control"] = "no-store"
-        milliseconds = round((time.perf_counter() - started) * 1000, 1)
-        log.debug(
-            "answered", route=route.path, method=route.method, status=response.status_code, ms=milliseconds
-        )
-        return response
+            problem = type(error).__name__
+            log.error("request_failed", route=route.path, problem=problem, request_id=str(request_id))
+            return _refusal(Refused(500, "internal_error", "Something went wrong here; it has been logged."))
 
 
-def refusal(refused: Refused) -> Response:
-    """`{error, message}`."""
-    body = msgspec.json.encode({"error": refused.code, "message": refused.message})
-    return Response(body, refused.status, refused.headers, "application/json")
+async def refuse(refused: Refused, send: Send) -> None:
+    """Answer `{error, message}`."""
+    made = _refusal(refused)
+    headers = {"Content-Type": "application/json", **made.headers}
+    await respond(send, made.status, msgspec.json.encode(made.body), headers)
 
 
-def _unknown_method(known: Iterable[str]) -> Refused:
+async def respond(send: Send, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+    """An answer as ASGI wants it; nothing of ours is for anybody's cache."""
+    named = {"Content-Length": str(len(body)), "Cache-Control": "no-store", **headers}
+    raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in named.items()]
+    await send({"type": "http.response.start", "status": status, "headers": raw})
+    await send({"type": "http.response.body", "body": body})
+
+
+def unknown_method(known: Iterable[str]) -> Refused:
+    """405, with what the address does know."""
     allow = {"Allow": ", ".join(known)}
     return Refused(405, "method_not_allowed", "This address does not know that method.", allow)
 
 
-async def _answer(route: Route, house: House, request: Request, request_id: UUID) -> Response:
+def _refusal(refused: Refused) -> Answer:
+    return Answer({"error": refused.code, "message": refused.message}, refused.status, refused.headers)
+
+
+async def _call(route: Route, house: House, request: Request, request_id: UUID) -> Answer:
     for name, value in request.path_params.items():
         parsing.check_name(name, value)
     caller = await _authenticate(route, house, request, request_id) if route.scope else _NOBODY
     query = parsing.query(request.query_params.multi_items(), route.query) if route.query else None
     body = parsing.decode(await _read(request), route.body) if route.body else None
-    made = await route.handler(Call(house, caller, request, body, query))
-    return Response(msgspec.json.encode(made.body), made.status, made.headers, "application/json")
+    return await route.handler(Call(house, caller, request, body, query))
 
 
 async def _authenticate(route: Route, house: House, request: Request, request_id: UUID) -> Caller:

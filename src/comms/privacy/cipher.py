@@ -9,8 +9,8 @@ its row and its field: moved elsewhere it does not open.
 
 from __future__ import annotations
 
-import hmac
 import os
+from hashlib import blake2b
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
@@ -52,9 +52,12 @@ class Cipher:
             raise CannotOpen("the ciphertext does not belong here") from None
 
     def digest(self, kind: str, value: str | bytes) -> bytes:
-        """A keyed hash (HMAC-SHA-256, 16 bytes): equal for equal values of one brand and kind."""
+        """A keyed hash (BLAKE2b, RFC 7693, 16 bytes): equal for equal values of one brand and kind.
+
+        A fifth of HMAC-SHA-256's time, and each message needs a dozen.
+        """
         text = value.encode() if isinstance(value, str) else value
-        return hmac.digest(self._hash_key, kind.encode() + b"\0" + text, "sha256")[:16]
+        return blake2b(kind.encode() + b"\0" + text, key=self._hash_key, digest_size=16).digest()
 
     def _bound_to(self, row: UUID, field: str) -> bytes:
         return b"\0".join((self._brand, row.bytes, field.encode()))

@@ -15,12 +15,9 @@ from liquid.builtin.tags.unless_tag import UnlessNode
 from liquid.expression import Expression
 
 from comms.domain.errors import TemplateRefused
-from comms.render.engine import Part
+from comms.render.engine import PROPERTIES, Part
 
 _TESTS = (IfNode, UnlessNode, ConditionalBlockNode)
-_PROPERTIES = {"size", "first", "last"}
-"""What Liquid itself adds to lists and texts."""
-
 _DEEPEST = 32
 """Levels of nesting that a request's variables may have."""
 
@@ -70,9 +67,9 @@ def is_missing(keys: Keys, variables: dict[str, Any]) -> bool:
     value: Any = variables
     for name in keys:
         if not isinstance(value, dict):
-            return name not in _PROPERTIES
+            return name not in PROPERTIES
         if name not in value:
-            return name not in _PROPERTIES or value is variables
+            return name not in PROPERTIES or value is variables
         value = value[name]
     return value is None
 

@@ -15,7 +15,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from liquid import BoundTemplate, Environment, FalsyStrictUndefined, Undefined
+from liquid import escape as html_escape
+from liquid.builtin.content import ContentNode
+from liquid.builtin.expressions import FilteredExpression, Path
+from liquid.builtin.output import OutputNode
 from liquid.exceptions import LiquidError, LiquidSyntaxError, ResourceLimitError, UndefinedError
+from liquid.expression import Expression
 
 from comms.domain.errors import Refused, TemplateRefused
 
@@ -24,6 +29,9 @@ LARGEST = 262_144
 
 LONGEST = 0.2
 """Seconds of the processor that one part may take: others wait meanwhile."""
+
+PROPERTIES = {"size", "first", "last"}
+"""What Liquid itself adds to lists and texts."""
 
 _NO_LOADER = ("include", "render", "extends", "block")
 
@@ -107,18 +115,39 @@ class Part:
         self.place = place
         self.source = source
         self._escape = escape
+        self._say: Callable[[object], str] = html_escape if escape else str
         self.template = _parse(_STRICT[escape], source, place)
         self.analysis = self.template.analyze(include_partials=False)
         self._refuse_unknown_filters()
+        self._pieces = _pieces(self.template)
 
     def render(self, variables: Mapping[str, Any], seconds: float = LONGEST) -> str:
         """The text; 422 `does_not_render` names the place and the line, never a value."""
-        return self._render(self.template, variables, seconds)
+        filled = self._fill(variables)
+        return self._render(self.template, variables, seconds) if filled is None else filled
 
     def preview(self, variables: Mapping[str, Any], seconds: float = LONGEST) -> str:
         """The text with what is missing shown by its name."""
         lenient = _parse(_LENIENT[self._escape], self.source, self.place)
         return self._render(lenient, variables, seconds)
+
+    def _fill(self, variables: Mapping[str, Any]) -> str | None:
+        """What Liquid would make of a template that has only variables, and of values that are only texts
+        and whole numbers, in a tenth of its time; None for all else.
+        """
+        if self._pieces is None:
+            return None
+        said = []
+        for text, keys in self._pieces:
+            said.append(text)
+            value: Any = variables
+            for key in keys:
+                value = value.get(key) if type(value) is dict else None
+            if keys and type(value) not in {str, int}:
+                return None
+            said.append(self._say(value) if keys else "")
+        made = "".join(said)
+        return made if len(made) <= LARGEST else None
 
     def _render(self, template: BoundTemplate, variables: Mapping[str, Any], seconds: float) -> str:
         try:
@@ -151,6 +180,28 @@ class Part:
         token = getattr(error, "token", None)
         where = f"{self.place}, line {self.line(token.start_index)}" if token else self.place
         return Refused(422, "does_not_render", f"The template's {where}: {why}.")
+
+
+def _pieces(template: BoundTemplate) -> list[tuple[str, tuple[str, ...]]] | None:
+    """A template of texts and variables alone as pairs of a text and the path that follows it; else None."""
+    pieces: list[tuple[str, tuple[str, ...]]] = []
+    for node in template.nodes:
+        if isinstance(node, ContentNode):
+            pieces.append((node.text, ()))
+        elif isinstance(node, OutputNode) and (keys := _plain_path(node.expression)):
+            pieces.append(("", keys))
+        else:
+            return None
+    return pieces
+
+
+def _plain_path(expression: Expression) -> tuple[str, ...]:
+    """The names of a variable that nothing is done to; none for anything else."""
+    if not isinstance(expression, FilteredExpression) or expression.filters:
+        return ()
+    path = expression.left.path if isinstance(expression.left, Path) else []
+    names = tuple(name for name in path if isinstance(name, str) and name not in PROPERTIES)
+    return names if len(names) == len(path) else ()
 
 
 def without_nulls(value: Any) -> Any:

@@ -89,9 +89,17 @@ async def _pool(dsn: str, role: str | None, size: int) -> Pool:
         max_size=size,
         server_settings=settings,
         init=_codecs,
+        reset=_leave_as_it_is,
         timeout=_CONNECT_SECONDS,
         command_timeout=_ANSWER_SECONDS,
     )
+
+
+async def _leave_as_it_is(_connection: Connection) -> None:
+    """The driver would ask the server to forget settings after every use: a round trip that finds nothing.
+
+    What we set, `comms.brand`, ends with its transaction.
+    """
 
 
 async def _codecs(connection: Connection) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,22 +11,41 @@ import asyncpg
 
 from comms.domain.content import Sealed
 from comms.store.database import Connection, Pool
-from comms.store.statements import sql
+from comms.store.statements import columns, sql
 
 
-async def put_in_inbox(
-    engine: Pool,
-    bucket: int,
-    item_id: UUID,
-    brand_id: str,
-    person_hash: bytes,
-    category: str,
-    content: Sealed,
-    now: datetime,
-) -> None:
-    """Write an item; a second time changes nothing."""
-    values = (bucket, item_id, brand_id, person_hash, category, content, now)
-    await engine.execute(sql("items", "put_in_inbox"), *values)
+@dataclass(frozen=True, slots=True)
+class InboxItem:
+    """What a message puts into a person's inbox; its id is the message's."""
+
+    bucket: int
+    id: UUID
+    brand_id: str
+    person_hash: bytes
+    category: str
+    content: Sealed
+
+
+@dataclass(frozen=True, slots=True)
+class KeptItem:
+    """What the sandbox was handed."""
+
+    bucket: int
+    message_id: UUID
+    brand_id: str
+    provider_id: str
+    channel: str
+    content: Sealed
+
+
+async def put_in_inbox(engine: Pool, items: list[InboxItem], now: datetime) -> None:
+    """Write items; a second time changes nothing."""
+    await engine.execute(sql("items", "put_in_inbox"), *columns(items), now)
+
+
+async def keep_in_sandbox(engine: Pool, items: list[KeptItem], now: datetime) -> None:
+    """Remember what the sandbox was handed."""
+    await engine.execute(sql("items", "keep_in_sandbox"), *columns(items), now)
 
 
 async def inbox(
@@ -41,21 +61,6 @@ async def bulk_read(
     """Mark items as read; those that were not."""
     rows = await connection.fetch(sql("items", "bulk_read"), brand_id, person_hash, items, now)
     return [row["id"] for row in rows]
-
-
-async def keep_in_sandbox(
-    engine: Pool,
-    bucket: int,
-    brand_id: str,
-    message_id: UUID,
-    provider_id: str,
-    channel: str,
-    content: Sealed,
-    now: datetime,
-) -> None:
-    """Remember what the sandbox was handed."""
-    values = (bucket, brand_id, message_id, provider_id, channel, content, now)
-    await engine.execute(sql("items", "keep_in_sandbox"), *values)
 
 
 async def sandbox(

@@ -131,28 +131,37 @@ async def freeze(engine: Pool, owner: UUID, now: datetime | None, marks: list[Ma
     return {(row["message_id"], row["n"]) for row in rows}
 
 
-async def end_deliveries(connection: Connection, now: datetime | None, ended: list[Ended]) -> None:
-    """Record how attempts ended, each under its fence."""
-    await connection.execute(sql("queue", "end_deliveries"), now, *columns(ended))
-
-
 async def finish(
-    connection: Connection, owner: UUID, now: datetime | None, rows: list[Finished]
+    connection: Connection | Pool,
+    owner: UUID,
+    now: datetime | None,
+    rows: list[Finished],
+    answers: list[Ended],
 ) -> set[UUID]:
     """End messages; the ids that were still ours."""
-    return await _move(connection, "finish", owner, now, rows)
+    return await _move(connection, "finish", owner, now, rows, answers)
 
 
 async def wait_again(
-    connection: Connection, owner: UUID, now: datetime | None, rows: list[Waiting]
+    connection: Connection | Pool,
+    owner: UUID,
+    now: datetime | None,
+    rows: list[Waiting],
+    answers: list[Ended],
 ) -> set[UUID]:
     """Put messages back; the ids that were still ours."""
-    return await _move(connection, "wait_again", owner, now, rows)
+    return await _move(connection, "wait_again", owner, now, rows, answers)
 
 
-async def lose(connection: Connection, owner: UUID, now: datetime | None, rows: list[Unknown]) -> set[UUID]:
+async def lose(
+    connection: Connection | Pool,
+    owner: UUID,
+    now: datetime | None,
+    rows: list[Unknown],
+    answers: list[Ended],
+) -> set[UUID]:
     """Leave messages as unknown; the ids that were still ours."""
-    return await _move(connection, "lose", owner, now, rows)
+    return await _move(connection, "lose", owner, now, rows, answers)
 
 
 async def lapsed(engine: Pool, now: datetime | None, ours: Collection[UUID]) -> list[asyncpg.Record]:
@@ -190,7 +199,13 @@ async def _reread(engine: Pool, row: asyncpg.Record) -> Claim:
 
 
 async def _move(
-    connection: Connection, name: str, owner: UUID, now: datetime | None, rows: Iterable[Any]
+    connection: Connection | Pool,
+    name: str,
+    owner: UUID,
+    now: datetime | None,
+    rows: Iterable[Any],
+    answers: list[Ended],
 ) -> set[UUID]:
-    moved = await connection.fetch(sql("queue", name), now, *columns(rows), owner)
+    ended = columns(answers) if answers else [[] for _ in Ended.__slots__]
+    moved = await connection.fetch(sql("queue", name), now, *columns(rows), owner, *ended)
     return {row["id"] for row in moved}

@@ -2,7 +2,7 @@
 
 -- name: put_in_inbox
 insert into inbox_item (bucket, id, brand_id, person_hash, category, content, created_at)
-values ($1, $2, $3, $4, $5, $6, $7)
+select *, $7 from unnest($1::int[], $2::uuid[], $3::text[], $4::bytea[], $5::text[], $6::bytea[])
 on conflict do nothing;
 
 -- name: inbox
@@ -15,8 +15,8 @@ update inbox_item set read_at = coalesce(read_at, $4)
 returning id;
 
 -- name: keep_in_sandbox
-insert into sandbox_item (bucket, brand_id, message_id, provider_id, channel, content, received_at)
-values ($1, $2, $3, $4, $5, $6, $7);
+insert into sandbox_item (bucket, message_id, brand_id, provider_id, channel, content, received_at)
+select *, $7 from unnest($1::int[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bytea[]);
 
 -- name: sandbox
 select * from sandbox_item where brand_id = $1 and ($2::bigint is null or n < $2) order by n desc limit $3;

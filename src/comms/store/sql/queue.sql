@@ -1,4 +1,6 @@
 -- The door for time: claiming what is due, marking what is being handed over, recording how it ended.
+-- What each provider said is recorded with what it means for the message, in one statement: `answered` is
+-- fenced by the attempt, since a newer one has its own answer.
 -- States are spelled out: as parameters they lose the partial index (0.09 ms against 67.6 ms at 400,000 rows).
 -- $1 is the time: null means the database's own clock, which decides outside of tests.
 
@@ -67,16 +69,6 @@ with given as (
 )
 select message_id, n from marked;
 
--- name: end_deliveries
--- What each provider said. Fenced by the attempt: a newer one has its own answer.
-update delivery d
-   set outcome = g.outcome, reason = g.reason, reference = coalesce(g.reference, d.reference),
-       doubts = d.doubts + (g.outcome = 'lost')::int,
-       provider_id = g.provider_id, ended_at = coalesce($1, statement_timestamp())
-  from unnest($2::int[], $3::uuid[], $4::int[], $5::int[], $6::text[], $7::text[], $8::text[], $9::text[])
-    as g (bucket, message_id, n, attempt, outcome, reason, reference, provider_id)
- where d.bucket = g.bucket and d.message_id = g.message_id and d.n = g.n and d.attempt = g.attempt;
-
 -- name: finish
 -- accept: sending -> sent
 -- accept: unknown -> sent
@@ -94,6 +86,14 @@ with given as (
    where q.bucket = g.bucket and q.id = g.id and q.attempt = g.attempt
      and (q.state = 'sending' and q.owner = $9 or q.state = 'unknown' and g.event in ('accept', 'reject'))
   returning g.*, q.brand_id
+), answered as (
+  update delivery d
+     set outcome = a.outcome, reason = a.reason, reference = coalesce(a.reference, d.reference),
+         doubts = d.doubts + (a.outcome = 'lost')::int,
+         provider_id = a.provider_id, ended_at = coalesce($1, statement_timestamp())
+    from unnest($10::int[], $11::uuid[], $12::int[], $13::int[], $14::text[], $15::text[], $16::text[], $17::text[])
+      as a (bucket, message_id, n, attempt, outcome, reason, reference, provider_id)
+   where d.bucket = a.bucket and d.message_id = a.message_id and d.n = a.n and d.attempt = a.attempt
 ), done as (
   update message m
      set outcome = case g.event when 'accept' then 'sent' when 'reject' then 'failed'
@@ -123,6 +123,14 @@ with given as (
     from given g
    where q.bucket = g.bucket and q.id = g.id and q.state = 'sending' and q.owner = $9 and q.attempt = g.attempt
   returning g.*, q.brand_id, q.due_at
+), answered as (
+  update delivery d
+     set outcome = a.outcome, reason = a.reason, reference = coalesce(a.reference, d.reference),
+         doubts = d.doubts + (a.outcome = 'lost')::int,
+         provider_id = a.provider_id, ended_at = coalesce($1, statement_timestamp())
+    from unnest($10::int[], $11::uuid[], $12::int[], $13::int[], $14::text[], $15::text[], $16::text[], $17::text[])
+      as a (bucket, message_id, n, attempt, outcome, reason, reference, provider_id)
+   where d.bucket = a.bucket and d.message_id = a.message_id and d.n = a.n and d.attempt = a.attempt
 ), done as (
   update message m set decision = coalesce(g.decision, m.decision) from moved g where m.bucket = g.bucket and m.id = g.id
 ), noted as (
@@ -145,6 +153,14 @@ with given as (
     from given g
    where q.bucket = g.bucket and q.id = g.id and q.state = 'sending' and q.owner = $8 and q.attempt = g.attempt
   returning g.*, q.brand_id
+), answered as (
+  update delivery d
+     set outcome = a.outcome, reason = a.reason, reference = coalesce(a.reference, d.reference),
+         doubts = d.doubts + (a.outcome = 'lost')::int,
+         provider_id = a.provider_id, ended_at = coalesce($1, statement_timestamp())
+    from unnest($9::int[], $10::uuid[], $11::int[], $12::int[], $13::text[], $14::text[], $15::text[], $16::text[])
+      as a (bucket, message_id, n, attempt, outcome, reason, reference, provider_id)
+   where d.bucket = a.bucket and d.message_id = a.message_id and d.n = a.n and d.attempt = a.attempt
 ), done as (
   update message m set provider_id = g.provider_id, decision = g.decision
     from moved g where m.bucket = g.bucket and m.id = g.id

@@ -1,0 +1,76 @@
+"""Messages dispatched a second where many are due at once, beside the bare statements that it takes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from statistics import median
+
+import uvloop
+
+from bench import raw
+from bench.figures import Figure
+from bench.service import Service
+from comms.store.database import Connection
+
+_MESSAGES = 20_000
+_ROUNDS = 2
+_PATIENCE = 60.0
+_AGAIN = (
+    "truncate queue, delivery, ledger, sandbox_item restart identity",
+    "update message set outcome = null, sent_at = null, provider_id = null, decision = null",
+    """
+insert into queue (bucket, id, brand_id, due_at, deadline)
+select bucket, id, brand_id, now(), now() + interval '4 hours' from message
+""",
+    "vacuum analyze message, queue",
+    "checkpoint",
+)
+"""What makes all messages due at once, however often."""
+
+_TOOK = """
+select extract(epoch from
+         max(at) filter (where event = 'sent') - min(at) filter (where event = 'claimed'))::float8
+  from ledger
+"""
+
+
+def measure(service: Service) -> Iterator[Figure]:
+    """One worker, and one connection that does the same to the same rows."""
+    ours, bare = zip(*uvloop.run(_rounds(service)), strict=True)
+    yield Figure(
+        f"dispatched/s, {_MESSAGES:,} due at once, one worker; raw: its statements",
+        median(ours),
+        median(bare),
+    )
+
+
+async def _rounds(service: Service) -> list[tuple[float, float]]:
+    async with service.emptied() as connection:
+        await service.schedule([datetime.now(UTC) + timedelta(days=1)] * _MESSAGES)
+        return [(await _ours(service, connection), await _bare(connection)) for _ in range(_ROUNDS)]
+
+
+async def _ours(service: Service, connection: Connection) -> float:
+    """From the first claim to the last message recorded as sent, by the database's clock."""
+    await _make_due(connection)
+    with service.process("comms", "worker"):
+        async with asyncio.timeout(_PATIENCE):
+            while await connection.fetchval("select exists (select from queue)"):  # noqa: ASYNC110 - see it end
+                await asyncio.sleep(0.1)
+    assert await connection.fetchval("select count(*) from sandbox_item") == _MESSAGES
+    return _MESSAGES / float(await connection.fetchval(_TOOK))
+
+
+async def _bare(connection: Connection) -> float:
+    sample = await raw.sample_delivered(connection)
+    await _make_due(connection)
+    seconds = await raw.drain(connection, sample)
+    assert await connection.fetchval("select count(*) from message where outcome = 'sent'") == _MESSAGES
+    return _MESSAGES / seconds
+
+
+async def _make_due(connection: Connection) -> None:
+    for statement in _AGAIN:
+        await connection.execute(statement)

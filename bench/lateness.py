@@ -1,0 +1,69 @@
+"""How late messages leave, from `scheduled_at` to the provider, beside a bare loop on the same rows."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import msgspec
+import uvloop
+
+from bench import raw
+from bench.figures import Figure, percentile
+from bench.service import Service
+
+_A_SECOND = 50
+_SECONDS = 10
+_ROUNDS = 2
+_LEAD = timedelta(seconds=2)
+_AFTER = 1.0
+
+
+def measure(service: Service) -> Iterator[Figure]:
+    """At 50 messages a second, at instants that know nothing of each other."""
+    ours: list[float] = []
+    bare: list[float] = []
+    for _ in range(_ROUNDS):
+        ours += uvloop.run(_ours(service))
+        bare += uvloop.run(_bare(service))
+    assert min(ours) >= 0, "a message left before its time"
+    for name, share in (("p50", 0.5), ("p99", 0.99), ("max", 1.0)):
+        yield Figure(
+            f"lateness {name} ms, {_A_SECOND}/s; raw: sleep, claim",
+            percentile(ours, share),
+            percentile(bare, share),
+        )
+
+
+async def _ours(service: Service) -> list[float]:
+    async with service.emptied():
+        with service.process("bench.worker") as (process, _):
+            due = await service.schedule(_instants())
+            await asyncio.sleep((max(due.values()) - datetime.now(UTC)).total_seconds() + _AFTER)
+            process.terminate()
+            said = process.communicate()[0]
+    left = msgspec.json.decode(said, type=list[tuple[UUID, int]])
+    assert len(left) == len(due)
+    return [_late(due[each], at) for each, at in left]
+
+
+async def _bare(service: Service) -> list[float]:
+    async with service.emptied() as connection:
+        due = await service.schedule(_instants())
+        return [_late(due[each], at) for each, at in await raw.wait_and_claim(connection, len(due))]
+
+
+def _instants() -> list[datetime]:
+    start = datetime.now(UTC).replace(microsecond=0) + _LEAD
+    milliseconds = _SECONDS * 1000
+    return [
+        start + timedelta(milliseconds=random.randrange(milliseconds)) for _ in range(_A_SECOND * _SECONDS)
+    ]
+
+
+def _late(due_at: datetime, nanoseconds: int) -> float:
+    """Milliseconds."""
+    return nanoseconds / 1e6 - due_at.timestamp() * 1000

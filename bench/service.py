@@ -1,0 +1,124 @@
+"""The service that is measured: a database of its own, and the API or a worker as a process beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import asyncpg
+import uvloop
+
+from bench.messages import BRAND, PROVIDER, TEMPLATE, TEXT, body
+from comms import telemetry, wiring
+from comms.actions import acceptance, brands, templates, tokens
+from comms.actions.house import House
+from comms.clock import Clock
+from comms.domain.brand import BrandSettings, Routes
+from comms.domain.caller import Caller
+from comms.domain.schedule import DEFAULT_MAX_LATE
+from comms.privacy.keyring import MasterKey
+from comms.settings import Settings
+from comms.store.database import Connection
+
+_CALLER = Caller("bench", "*", frozenset(["admin:comms"]), uuid4())
+_AT_ONCE = 256
+_TABLES = "dedup, message, queue, delivery, ledger, sandbox_item"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One installation in a directory of its own. `token` may schedule."""
+
+    settings: Settings
+    key: MasterKey
+    dsn: str
+    token: str
+
+    @contextmanager
+    def process(self, module: str, *words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+        """`python -m module words`, from the first line that it says, which is answered too, to its end."""
+        command = [sys.executable, "-m", module, *words]
+        folder = self.settings.data_dir
+        with subprocess.Popen(
+            command, cwd=folder, env=_environment(folder), stdout=subprocess.PIPE, text=True
+        ) as process:
+            try:
+                assert process.stdout is not None
+                said = process.stdout.readline().strip()
+                assert said, f"{module} said nothing"
+                yield process, said
+            finally:
+                process.terminate()
+
+    @asynccontextmanager
+    async def emptied(self) -> AsyncIterator[Connection]:
+        """A bare connection to a database without messages: every run begins with the same tables."""
+        connection = await asyncpg.connect(self.dsn)
+        try:
+            await connection.execute(f"truncate {_TABLES} restart identity")
+            yield connection
+        finally:
+            await connection.close()
+
+    async def schedule(self, instants: Iterable[datetime]) -> dict[UUID, datetime]:
+        """Accept a message for each instant; when each is due."""
+        due: dict[UUID, datetime] = {}
+        asked = iter(instants)
+        async with wiring.house(self.dsn, self.settings, self.key, Clock()) as house:
+
+            async def caller() -> None:
+                for instant in asked:
+                    request = acceptance.Request(**body(instant))
+                    accepted = await acceptance.schedule(house, _CALLER, request)
+                    due[UUID(accepted.message["id"])] = instant
+
+            await asyncio.gather(*(caller() for _ in range(_AT_ONCE)))
+        return due
+
+
+@contextmanager
+def service() -> Iterator[Service]:
+    """A new installation, gone afterwards. Its commits are as durable as PostgreSQL makes them."""
+    telemetry.set_up("warning")
+    with tempfile.TemporaryDirectory(prefix="comms-bench-") as folder:
+        settings = Settings(data_dir=Path(folder))
+        key = wiring.master_key(settings)
+        with wiring.database(settings) as found:
+            token = uvloop.run(_set_up(found.dsn, settings, key))
+            yield Service(settings, key, found.dsn, token)
+
+
+async def _set_up(dsn: str, settings: Settings, key: MasterKey) -> str:
+    await wiring.bring_up_to_date(dsn)
+    async with wiring.house(dsn, settings, key, Clock()) as house:
+        await brands.put_provider(
+            house, _CALLER, PROVIDER, "sandbox", {}, {}, baa=False, limits={}, brands=None
+        )
+        settled = BrandSettings(name="Bench", routes=Routes(sms=[PROVIDER]))
+        await brands.put_brand(house, _CALLER, BRAND, settled)
+        await _publish(house)
+        return await tokens.create(house, _CALLER, BRAND, ["write:messages"], None, None, None)
+
+
+async def _publish(house: House) -> None:
+    new = templates.NewTemplate(
+        BRAND, TEMPLATE, "sms", None, "transactional", DEFAULT_MAX_LATE, "prefer_silence"
+    )
+    made = await templates.create(house, _CALLER, new)
+    await templates.add_version(house, _CALLER, UUID(made["id"]), {"body": TEXT}, draft=False)
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """The installation's settings and none of this machine's."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("COMMS_")}
+    ours = {"COMMS_DATA_DIR": str(folder), "COMMS_PORT": "0", "COMMS_LOG_LEVEL": "warning"}
+    return kept | ours | {"PYTHONPATH": str(Path(__file__).parent.parent)}
