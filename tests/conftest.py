@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import UUID
@@ -40,7 +41,8 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a migrated database; its server ends with the run."""
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres") / "data")
+    other = os.environ.get("COMMS_TEST_POSTGRES")
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres") / "data", Path(other) if other else None)
     server.start()
     asyncio.run(_migrate(server.dsn))
     yield server.dsn

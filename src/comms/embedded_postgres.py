@@ -77,9 +77,13 @@ def running_dsn(data_dir: Path) -> str | None:
 
 
 class EmbeddedPostgres:
-    """The server of one data directory, from `start` to `stop`. Not for two threads at a time."""
+    """The server of one data directory, from `start` to `stop`. Not for two threads at a time.
 
-    def __init__(self, data_dir: Path) -> None:
+    `binaries` is the folder of another `postgres` and `initdb` than `find_binaries` finds.
+    """
+
+    def __init__(self, data_dir: Path, binaries: Path | None = None) -> None:
+        self._binaries = binaries
         self._root = data_dir.absolute()
         self._cluster = self._root / "postgres"
         self._log = self._root / "postgres.log"
@@ -146,7 +150,7 @@ class EmbeddedPostgres:
 
     def _prepare(self, who: Account) -> Path:
         """Make the directories fit for `who`; answers where the binaries are."""
-        binaries = find_binaries()
+        binaries = self._binaries or find_binaries()
         if who.way == "setuid":
             _open_path_to(self._root)
             binaries = _reachable(binaries, self._root, who)
