@@ -167,11 +167,15 @@ class Prepared(NamedTuple):
     data_dir: Path
     token: str
 
-    @contextmanager
-    def serving(self, folder: Path, **variables: str) -> Iterator[tuple[Service, Client]]:
-        """`comms serve` on a copy of it in `folder`, which the first one there makes."""
+    def put_into(self, folder: Path) -> None:
+        """Copy it, unless a copy is there."""
         if not (folder / self.data_dir.name).exists():
             shutil.copytree(self.data_dir, folder / self.data_dir.name)
+
+    @contextmanager
+    def serving(self, folder: Path, **variables: str) -> Iterator[tuple[Service, Client]]:
+        """`comms serve` on the copy in `folder`."""
+        self.put_into(folder)
         with serving(folder, **variables) as service:
             yield service, Client(service.address, self.token)
 

@@ -10,19 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.service import RECIPIENTS, Client, Service, comms, printed
+from tests.cli.service import RECIPIENTS, Client, Prepared, Service, comms, printed
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """The demo that stays."""
+    """The demo that stays, from nothing."""
     service = Service(tmp_path_factory.mktemp("demo"), "demo", "--port", "0")
     yield service
     service.end()
 
 
-def test_once_ends_well_after_a_message_a_channel(demo: Service, tmp_path: Path) -> None:
+def test_once_ends_well_after_a_message_a_channel(demo: Service, prepared: Prepared, tmp_path: Path) -> None:
     assert demo.process.poll() is None  # both at a time: each waits for its messages' times
+    prepared.put_into(tmp_path)
     assert_each_channel_ends_as_sent(printed(comms(tmp_path, "demo", "--once", "--port", "0")))
 
 

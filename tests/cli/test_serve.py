@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import socket
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -109,16 +108,6 @@ def test_a_port_that_can_not_be_is_refused(tmp_path: Path) -> None:
         assert "Traceback" not in refused.logged()
     finally:
         refused.end()
-
-
-def test_it_can_be_stopped_while_it_starts(tmp_path: Path) -> None:
-    starting = Service(tmp_path, "serve", "--port", "0")
-    try:
-        until((starting.data_dir / "postgres" / "postmaster.pid").exists)
-        starting.terminate()
-        assert starting.status() in {0, -signal.SIGTERM}
-    finally:
-        starting.end()
 
 
 def listens(service: Service) -> bool:

@@ -31,9 +31,11 @@ async def create(
     """A new token: the only time that it is seen. A person's own carries no scopes."""
     if person_id is not None and scopes:
         raise invalid("A person's token carries no scopes; leave them out.")
-    for said in (brand_id, name, person_id):
+    for said in (brand_id, name):
         if said is not None and not (said and said.isprintable()):
-            raise invalid("Brand, name and person of a token must be printable, and not empty.")
+            raise invalid("Brand and name of a token must be printable, and not empty.")
+    if person_id == "":
+        raise invalid("The person of a token must not be empty.")
     for scope in scopes:
         if scope not in SCOPES:
             raise invalid(f"There is no such scope; there are {', '.join(SCOPES)}.")
