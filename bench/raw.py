@@ -6,7 +6,6 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import Any
@@ -56,8 +55,7 @@ select m.*, d.key_hash, d.fingerprint, q.deadline, l.actor, l.request_id
   join queue q on q.id = m.id join ledger l on l.message_id = m.id
  limit 1
 """
-_COLUMNS = tuple(field.name for field in fields(NewMessage))
-_values = attrgetter(*_COLUMNS)
+_COLUMNS = NewMessage._fields
 _WRITERS = 2
 """As many groups as the acceptor writes at a time."""
 
@@ -117,7 +115,7 @@ async def accept_groups(dsn: str, sample: NewMessage, clients: int, seconds: flo
         statement = await connection.prepare(sql("messages", "accept"))
 
         async def group() -> int:
-            rows = [_values(_another(sample)) for _ in range(clients // writers)]
+            rows = [_another(sample) for _ in range(clients // writers)]
             await statement.fetch(epoch, *(list(column) for column in zip(*rows, strict=True)), None)
             return len(rows)
 
@@ -130,7 +128,7 @@ def _another(sample: NewMessage) -> NewMessage:
     key_hash = os.urandom(16)
     new_id = message_id(datetime.now(UTC), key_hash, os.urandom(8))
     bucket, due_at = bucket_of_digest(key_hash), later()
-    return replace(sample, bucket=bucket, id=new_id, key_hash=key_hash, scheduled_at=due_at)
+    return sample._replace(bucket=bucket, id=new_id, key_hash=key_hash, scheduled_at=due_at)
 
 
 async def _paced(

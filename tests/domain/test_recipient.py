@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 import re
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comms.domain.errors import Refused
-from comms.domain.recipient import normalise
+from comms.domain.recipient import _is_plainly_possible, _is_possible, normalise
 
 
 @pytest.mark.parametrize(
@@ -70,3 +71,12 @@ def test_any_text_passes_or_is_refused(channel: str, text: str) -> None:
     else:
         outcome = "invalid_recipient"
     assert outcome == "invalid_recipient"
+
+
+def test_the_short_way_finds_possible_only_what_is() -> None:
+    chance = random.Random(1)
+    digits = ["".join(chance.choices("0123456789", k=chance.randint(6, 14))) for _ in range(3000)]
+    numbers = [f"+{chance.choice('123456789')}{each}" for each in digits]
+    plainly = [number for number in numbers if _is_plainly_possible(number)]
+    assert len(plainly) > 300
+    assert all(_is_possible(number) for number in plainly)

@@ -58,13 +58,26 @@ def _parse(address: str) -> ValidatedEmail:
 
 
 def _number(recipient: str) -> str:
-    if _E164.fullmatch(recipient):
-        try:
-            if phonenumbers.is_possible_number(phonenumbers.parse(recipient)):
-                return recipient
-        except phonenumbers.NumberParseException:
-            pass
+    if _E164.fullmatch(recipient) and (_is_plainly_possible(recipient) or _is_possible(recipient)):
+        return recipient
     raise _refused("must be a telephone number in E.164 form, such as +15555550123")
+
+
+def _is_possible(number: str) -> bool:
+    try:
+        return phonenumbers.is_possible_number(phonenumbers.parse(number))
+    except phonenumbers.NumberParseException:
+        return False
+
+
+def _is_plainly_possible(number: str) -> bool:
+    """The same for most, in a tenth of the time: no country code begins another (ITU-T E.164)."""
+    for length in (1, 2, 3):
+        code, rest = int(number[1 : 1 + length]), number[1 + length :]
+        if code in phonenumbers.COUNTRY_CODE_TO_REGION_CODE:
+            plain = phonenumbers.PhoneNumber(country_code=code, national_number=int(rest))
+            return rest[0] != "0" and phonenumbers.is_possible_number(plain)
+    return False
 
 
 def _refused(why: str) -> Refused:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -14,8 +13,7 @@ from comms.store.database import Connection, Pool
 from comms.store.statements import columns, sql
 
 
-@dataclass(frozen=True, slots=True)
-class InboxItem:
+class InboxItem(NamedTuple):
     """What a message puts into a person's inbox; its id is the message's."""
 
     bucket: int
@@ -26,8 +24,7 @@ class InboxItem:
     content: Sealed
 
 
-@dataclass(frozen=True, slots=True)
-class KeptItem:
+class KeptItem(NamedTuple):
     """What the sandbox was handed."""
 
     bucket: int

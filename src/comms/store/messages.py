@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -12,11 +11,10 @@ import asyncpg
 from comms.domain.content import Sealed
 from comms.domain.ids import bucket_of
 from comms.store.database import Connection, Pool
-from comms.store.statements import columns, sql, values
+from comms.store.statements import columns, sql
 
 
-@dataclass(frozen=True, slots=True)
-class NewMessage:
+class NewMessage(NamedTuple):
     """One row to accept, in the order of the statement's arrays. Content is sealed."""
 
     bucket: int
@@ -69,8 +67,7 @@ async def get(connection: Connection | Pool, bucket: int, message_id: UUID) -> a
     return await connection.fetchrow(sql("messages", "get"), bucket, message_id)
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
+class Filter(NamedTuple):
     """What a list is narrowed to, in the order of the statement's parameters; `before` is a cursor."""
 
     brand_id: str
@@ -87,7 +84,7 @@ class Filter:
 
 async def find(connection: Connection, wanted: Filter, limit: int) -> list[asyncpg.Record]:
     """The newest messages that fit, at most `limit`."""
-    return await connection.fetch(sql("messages", "list_scheduled"), *values(wanted), limit)
+    return await connection.fetch(sql("messages", "list_scheduled"), *wanted, limit)
 
 
 async def open_ones(
@@ -118,8 +115,7 @@ async def lock_waiting(connection: Connection, bucket: int, message_id: UUID) ->
     return await connection.fetchrow(sql("messages", "lock_waiting"), bucket, message_id)
 
 
-@dataclass(frozen=True, slots=True)
-class Rescheduled:
+class Rescheduled(NamedTuple):
     """A waiting message as it shall be, in the order of the statement's parameters."""
 
     bucket: int
@@ -138,7 +134,7 @@ class Rescheduled:
 
 async def reschedule(connection: Connection, changed: Rescheduled) -> None:
     """Write it; the caller holds the row by `lock_waiting`."""
-    await connection.execute(sql("messages", "reschedule"), *values(changed))
+    await connection.execute(sql("messages", "reschedule"), *changed)
 
 
 async def settle(

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -15,8 +14,7 @@ from comms.store.database import Connection, Pool
 from comms.store.statements import columns, sql
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """A message that is ours until its lease ends; `clock` is what the database's clock read."""
 
     bucket: int
@@ -34,8 +32,7 @@ class Claim:
     clock: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """One delivery that is about to be handed over; the payload is frozen at its first attempt."""
 
     bucket: int
@@ -46,8 +43,7 @@ class Mark:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):
     """How one delivery's attempt ended."""
 
     bucket: int
@@ -60,8 +56,7 @@ class Ended:
     provider_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(NamedTuple):
     """A message that moves no more: accept, reject, suppress or expire."""
 
     bucket: int
@@ -73,8 +68,7 @@ class Finished:
     decision: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(NamedTuple):
     """A message that goes back to the queue: retry or defer."""
 
     bucket: int
@@ -86,8 +80,7 @@ class Waiting:
     decision: dict[str, Any] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(NamedTuple):
     """A message whose provider was called and whose answer was lost."""
 
     bucket: int
@@ -189,7 +182,7 @@ async def expire_waiting(engine: Pool, now: datetime | None, decision: dict[str,
 
 
 def _claim(row: asyncpg.Record, **newer: Any) -> Claim:
-    return Claim(**{name: row[name] for name in Claim.__slots__} | newer)
+    return Claim(**{name: row[name] for name in Claim._fields} | newer)
 
 
 async def _reread(engine: Pool, row: asyncpg.Record) -> Claim:
@@ -206,6 +199,6 @@ async def _move(
     rows: Iterable[Any],
     answers: list[Ended],
 ) -> set[UUID]:
-    ended = columns(answers) if answers else [[] for _ in Ended.__slots__]
+    ended = columns(answers) if answers else [[] for _ in Ended._fields]
     moved = await connection.fetch(sql("queue", name), now, *columns(rows), owner, *ended)
     return {row["id"] for row in moved}

@@ -45,14 +45,9 @@ def sql(group: str, name: str) -> str:
     return load(group)[name].sql
 
 
-def values(row: Any) -> tuple[Any, ...]:
-    """The fields of a dataclass with slots, in order; `dataclasses.astuple` would copy each of them."""
-    return tuple(getattr(row, name) for name in row.__slots__)
-
-
-def columns(rows: Iterable[Any]) -> list[list[Any]]:
+def columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
     """Rows turned into the arrays that `unnest` takes."""
-    return [list(column) for column in zip(*map(values, rows), strict=True)]
+    return [list(column) for column in zip(*rows, strict=True)]
 
 
 def _statement(name: str, body: str) -> Statement:
