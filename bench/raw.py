@@ -167,7 +167,7 @@ async def drain(connection: Connection, sample: asyncpg.Record) -> float:
     """Claim, freeze, keep, record, batch by batch in the service's own statements; the seconds of all."""
     owner, floor, lease = uuid4(), datetime(1970, 1, 1, tzinfo=UTC), timedelta(seconds=30)
     began = time.perf_counter()
-    taking = (None, timedelta(), floor, _BATCH, owner, lease)
+    taking: tuple[Any, ...] = (None, timedelta(), floor, _BATCH, owner, lease, [])
     while claims := await connection.fetch(sql("queue", "claim"), *taking):
         await _deliver(connection, sample, owner, claims)
     return time.perf_counter() - began

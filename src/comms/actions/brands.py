@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -12,9 +15,14 @@ from comms.actions.setup import key_purpose, open_secrets
 from comms.domain.brand import BrandSettings
 from comms.domain.caller import ANY, Caller
 from comms.domain.errors import Refused, invalid, not_found
+from comms.domain.schedule import show
 from comms.privacy.keyring import new_key
 from comms.providers.catalogue import check
+from comms.store import messages, workers
 from comms.store import setup as rows
+from comms.store.database import Connection
+
+_LOOK_SECONDS = 0.01
 
 
 async def put_brand(house: House, caller: Caller, brand_id: str, settings: BrandSettings) -> dict[str, Any]:
@@ -32,7 +40,56 @@ async def put_brand(house: House, caller: Caller, brand_id: str, settings: Brand
         by = (caller.actor, caller.request_id)
         await rows.note(connection, brand_id, now, "brand_put", {}, by)
     house.setup.doubt()
-    return show_brand(brand_id, settings)
+    assert row is not None  # noqa: S101 - an upsert answers its row
+    return show_brand(brand_id, settings, row["held_at"])
+
+
+async def hold(house: House, caller: Caller, brand_id: str) -> dict[str, Any]:
+    """After the answer no provider call starts for this brand; calls already begun run to their end.
+
+    Waits until each live worker acts by the new set-up, or its lease has run out.
+    """
+    settings, epoch = await _set_hold(house, caller, brand_id, "hold_brand", "brand_held")
+    house.acceptor.wake()
+    while await workers.behind(house.database.engine, epoch):  # noqa: ASYNC110 - it is for other processes to say
+        await asyncio.sleep(_LOOK_SECONDS)
+    return settings
+
+
+async def release(house: House, caller: Caller, brand_id: str, *, send_late: bool) -> dict[str, Any]:
+    """What waited goes out; what is too late by now does as well (`send_late`), or expires."""
+
+    async def excuse(connection: Connection) -> None:
+        if send_late:
+            await messages.excuse_lateness(connection, brand_id, house.clock.sql_now())
+
+    settings, _ = await _set_hold(house, caller, brand_id, "release_brand", "brand_released", excuse)
+    house.acceptor.wake()
+    return settings
+
+
+async def _set_hold(
+    house: House,
+    caller: Caller,
+    brand_id: str,
+    statement: str,
+    event: str,
+    before: Callable[[Connection], Awaitable[None]] | None = None,
+) -> tuple[dict[str, Any], int]:
+    """Hold or release; the brand as it is then, and the epoch by which everybody must act."""
+    await get_brand(house, caller, brand_id)
+    now, by = house.clock.now(), (caller.actor, caller.request_id)
+    values = (brand_id, now) if statement == "hold_brand" else (brand_id,)
+    async with house.database.owner.acquire() as connection, connection.transaction():
+        if before:
+            await before(connection)
+        row = await rows.write(connection, statement, *values)
+        await rows.note(connection, brand_id, now, event, {}, by)
+        epoch, _ = await rows.epoch(connection)
+    house.setup.doubt()
+    assert row is not None  # noqa: S101 - it was shown a moment ago, and brands stay
+    settings = msgspec.convert(row["settings"], BrandSettings)
+    return show_brand(brand_id, settings, row["held_at"]), epoch
 
 
 async def get_brand(house: House, caller: Caller, brand_id: str) -> dict[str, Any]:
@@ -42,13 +99,13 @@ async def get_brand(house: House, caller: Caller, brand_id: str) -> dict[str, An
     brand = await house.setup.brand(brand_id)
     if brand is None:
         raise not_found("brand")
-    return show_brand(brand_id, brand.settings)
+    return show_brand(brand_id, brand.settings, brand.held_at)
 
 
-def show_brand(brand_id: str, settings: BrandSettings) -> dict[str, Any]:
+def show_brand(brand_id: str, settings: BrandSettings, held_at: datetime | None) -> dict[str, Any]:
     """A brand as callers see it: what was not set is not there."""
-    members = msgspec.to_builtins(settings).items()
-    return {"brand_id": brand_id, **{name: value for name, value in members if value is not None}}
+    members = {**msgspec.to_builtins(settings), "held_at": show(held_at) if held_at else None}
+    return {"brand_id": brand_id, **{name: value for name, value in members.items() if value is not None}}
 
 
 async def put_provider(

@@ -44,6 +44,7 @@ class Brand:
     brand_id: str
     settings: BrandSettings
     cipher: Cipher
+    held_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ class Setup:
     def __init__(self, database: Database, master: MasterKey, clock: Clock) -> None:
         self.master = master
         self.epoch = 0
+        self.held: frozenset[str] = frozenset()
         self._database = database
         self._clock = clock
         self._looked_at = float("-inf")
@@ -95,10 +97,10 @@ class Setup:
             if self._is_fresh():
                 return  # somebody looked while we waited
             asked_at, self._in_doubt = self._clock.monotonic(), False
-            epoch = await rows.epoch(self._database.engine)
+            epoch, held = await rows.epoch(self._database.engine)
             if epoch != self.epoch:
                 self._kept.clear()
-                self.epoch = epoch
+                self.epoch, self.held = epoch, held
             self._looked_at = asked_at
 
     def doubt(self) -> None:
@@ -205,7 +207,8 @@ class Setup:
             purpose = key_purpose(brand_id, key["purpose"], key["key_id"])
             keys[key["purpose"]][key["key_id"]] = self.master.unwrap(key["wrapped"], purpose)
         cipher = Cipher(brand_id, keys["seal"], keys["hash"][1])
-        return Brand(brand_id, msgspec.convert(row["settings"], BrandSettings), cipher)
+        settings = msgspec.convert(row["settings"], BrandSettings)
+        return Brand(brand_id, settings, cipher, row["held_at"])
 
     async def _load_account(self, provider_id: str) -> Account | None:
         row = await rows.one(self._database.owner, "provider", provider_id)

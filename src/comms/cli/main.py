@@ -115,8 +115,9 @@ def show_settings() -> None:
 
     \b
     Set one in the environment or in a file .env:
-      COMMS_PORT=9000 comms settings
+      COMMS_PORT=9000 comms serve
     """
+    in_force()  # a variable that is misspelt is said so here as well
     for variable, kind, default, meaning in describe():
         click.echo(f"{variable}  {kind}{f'  [{default}]' if default else ''}\n    {meaning}")
 

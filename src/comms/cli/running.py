@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import math
+import os
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator
@@ -118,7 +119,8 @@ def _listen(settings: Settings) -> socket.socket:
         family, _, _, _, address = found[0]
         return socket.create_server((str(address[0]), int(address[1])), family=family, backlog=_BACKLOG)
     except OSError as error:
-        stop(f"{settings.host}, port {settings.port}: {error.strerror}.")
+        why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        stop(f"{settings.host}, port {settings.port}: {why}.")
 
 
 def _address(listener: socket.socket) -> str:

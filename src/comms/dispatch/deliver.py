@@ -175,6 +175,11 @@ class Pipeline:
                 if call.delivery.outcome is None:
                     call.delivery.ended(_NOT_CALLED, account)
                 return
+            if work.brand.brand_id in self._house.setup.held:  # nothing is awaited between here and the call
+                work.is_held = True
+                if call.delivery.outcome is None:
+                    call.delivery.ended(_NOT_CALLED, account)
+                return
             outcome = await self._ask(work, call.delivery, account)
             call.delivery.ended(outcome, account)
             if not isinstance(outcome, Misconfigured):

@@ -118,7 +118,7 @@ def ending(work: Work, chance: float) -> Ending:
     standings = [work.standing(each) for each in work.deliveries]
     match event(standings, late=work.verdict.verdict == "expire"):
         case "retry":
-            return _again(work, chance)
+            return _waiting(work, "hold", "brand_held", 0.0) if work.is_held else _again(work, chance)
         case "lose":
             each = _first(work, Standing.DOUBT, Standing.ASK, Standing.REPEAT)
             reason = each.reason if each and each.answer == "lost" and each.reason else "answer_lost"

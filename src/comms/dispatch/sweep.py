@@ -14,7 +14,7 @@ from comms.actions.setup import Setup
 from comms.domain.decision import TOO_LATE
 from comms.domain.outcome import Standing, event, standing
 from comms.domain.retry import delay
-from comms.store import queue
+from comms.store import queue, workers
 
 _BITE = 500
 _DEATHS = 2
@@ -27,8 +27,9 @@ async def sweep(house: House, ours: Collection[UUID] = ()) -> None:
     """
     await rescue(house, ours)
     engine, now = house.database.engine, house.clock.sql_now()
-    while await queue.expire_waiting(engine, now, TOO_LATE.words()) == _BITE:
+    while await queue.expire_waiting(engine, now, TOO_LATE.words(), house.setup.held) == _BITE:
         pass
+    await workers.forget(engine)
 
 
 async def rescue(house: House, ours: Collection[UUID] = ()) -> None:

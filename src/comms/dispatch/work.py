@@ -69,6 +69,8 @@ class Work:
     facts: Facts
     verdict: Verdict
     deliveries: list[Delivery] = field(default_factory=list)
+    is_held: bool = False
+    """The brand was put on hold while this was under way."""
 
     @property
     def id(self) -> UUID:

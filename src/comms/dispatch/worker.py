@@ -7,6 +7,7 @@ time, prepared, and handed over at its instant.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -23,7 +24,7 @@ from comms.dispatch.instants import Instants
 from comms.dispatch.record import Recorder
 from comms.dispatch.sweep import sweep
 from comms.providers.catalogue import Tools
-from comms.store import queue
+from comms.store import queue, workers
 from comms.store.database import AWAY, connect_once
 
 log = structlog.get_logger()
@@ -51,13 +52,20 @@ class Worker:
         recorder = Recorder(house, self.owner)
         self._pipeline = Pipeline(house, self.owner, self._accounts, self._instants, recorder)
         self._in_flight: dict[UUID, asyncio.Task[None]] = {}
+        self._lease = timedelta(seconds=house.settings.lease_seconds)
+        self._report_every = min(1.0, house.settings.lease_seconds / 6)
+        self._reported_at = float("-inf")
+        self._heard = asyncio.Event()
         self._wanted = 0  # how much room the next claim waits for
         self._wake = asyncio.Event()
         self._floor = _BEGINNING
 
     async def run(self, stop: asyncio.Event, dsn: str | None = None) -> None:
         """Work until `stop`, then finish what is in flight."""
-        beside = [asyncio.create_task(self._sweep_now_and_then())]
+        beside = [
+            asyncio.create_task(self._sweep_now_and_then()),
+            asyncio.create_task(self._report_now_and_then()),
+        ]
         if dsn:
             beside.append(asyncio.create_task(self._listen(dsn)))
         stopping = asyncio.create_task(stop.wait())
@@ -69,6 +77,8 @@ class Worker:
                 log.warning("claiming_waits", problem=type(error).__name__)
                 await self._sleep(_BACK_OFF)
         await self.drain()
+        with contextlib.suppress(*AWAY, asyncpg.PostgresError):
+            await workers.leave(self._engine, self.owner)
         for task in (*beside, stopping):
             task.cancel()
         await self._accounts.close()
@@ -108,15 +118,41 @@ class Worker:
         return self._free() > 0
 
     async def _take(self, limit: int) -> list[queue.Claim]:
-        now, settings = self._house.clock.sql_now(), self._house.settings
+        now = self._house.clock.sql_now()
         ahead = AHEAD if now is None else timedelta()
-        lease = timedelta(seconds=settings.lease_seconds)
-        asked = self._house.clock.monotonic()
-        claims = await queue.claim(self._engine, now, ahead, self._floor, limit, self.owner, lease)
+        if self._house.clock.monotonic() - self._reported_at > 2 * self._report_every:
+            await self._report()  # no claim is made by a worker for whom nobody would wait
+        await self._house.setup.refresh()
+        asked, held = self._house.clock.monotonic(), self._house.setup.held
+        claims = await queue.claim(
+            self._engine, now, ahead, self._floor, limit, self.owner, self._lease, held
+        )
         if claims:
             self._instants.observe(asked, claims[0].clock)
             self._floor = max(self._floor, claims[0].due_at - _MARGIN)
         return claims
+
+    async def _report(self) -> None:
+        """Say by which set-up we act: a hold waits until each has said so, and for nobody who is silent.
+
+        Its lease outlasts the moment up to which anything may begin under a claim.
+        """
+        await self._house.setup.refresh()
+        now = self._house.clock.monotonic()
+        await workers.report(self._engine, self.owner, self._house.setup.epoch, self._lease)
+        self._reported_at = now
+
+    async def _report_now_and_then(self) -> None:
+        """And at once where set-up has changed. Apart from the claiming, which may have no room for long."""
+        while True:
+            self._heard.clear()
+            try:
+                await self._report()
+            except Exception as error:  # noqa: BLE001 - as for claims: it is repeated
+                log.warning("report_waits", problem=type(error).__name__)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._report_every):
+                    await self._heard.wait()
 
     def _lease_ends(self) -> float:
         """On our own clock, and early: the lease began before its answer arrived."""
@@ -137,7 +173,7 @@ class Worker:
 
     async def _until_next(self) -> float:
         asked = self._house.clock.monotonic()
-        seen = await queue.peek(self._engine)
+        seen = await queue.peek(self._engine, self._house.setup.held)
         self._instants.observe(asked, seen["clock"])
         if seen["due_at"] is None:
             return _LONGEST_SLEEP
@@ -163,12 +199,18 @@ class Worker:
                 pass
         self._wake.clear()
 
+    def _hear(self, *_: object) -> None:
+        """Sooner work, or another set-up."""
+        self._house.setup.doubt()
+        self._heard.set()
+        self._wake.set()
+
     async def _listen(self, dsn: str) -> None:
         """Hear of sooner work. Where the connection breaks, the look every second does without."""
         while True:
             try:
                 connection = await connect_once(dsn, "comms worker")
-                await connection.add_listener(WAKE, lambda *_: self._wake.set())
+                await connection.add_listener(WAKE, self._hear)
                 while not connection.is_closed():  # noqa: ASYNC110 - a broken one says nothing
                     await asyncio.sleep(_LONGEST_SLEEP)
             except (*AWAY, asyncpg.PostgresError):

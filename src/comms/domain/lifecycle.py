@@ -47,6 +47,7 @@ TRANSITIONS: dict[str, dict[Status, Status]] = {
     "suppress": {S.SENDING: S.SUPPRESSED},
     "retry": {S.SENDING: S.SCHEDULED},  # the provider said: not now
     "defer": {S.SENDING: S.SCHEDULED},  # our own decision said: not now
+    "hold": {S.SENDING: S.SCHEDULED},  # the brand is held: no call was begun
     "rescue": {S.SENDING: S.SCHEDULED},  # the worker died before it began to hand over
     "lose": {S.SENDING: S.UNKNOWN},  # the provider was called and its answer was lost
     "settle_sent": {S.UNKNOWN: S.SENT},

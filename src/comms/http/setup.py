@@ -29,6 +29,17 @@ async def get_brand(call: Call) -> Answer:
     return Answer(await brands.get_brand(call.house, call.caller, call.request.path_params["brand_id"]))
 
 
+async def hold_brand(call: Call) -> Answer:
+    """No provider call starts for it any more."""
+    return Answer(await brands.hold(call.house, call.caller, call.request.path_params["brand_id"]))
+
+
+async def release_brand(call: Call) -> Answer:
+    """What waited goes out."""
+    brand_id, send_late = call.request.path_params["brand_id"], call.body.late == "send"
+    return Answer(await brands.release(call.house, call.caller, brand_id, send_late=send_late))
+
+
 async def put_provider(call: Call) -> Answer:
     """Make or change a provider."""
     body: PutProvider = call.body

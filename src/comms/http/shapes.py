@@ -235,9 +235,16 @@ class Explanation(Struct, frozen=True):
 
 
 class Brand(BrandSettings, frozen=True, kw_only=True):
-    """A brand as it is set up."""
+    """A brand as it is set up; `held_at` where it is on hold."""
 
     brand_id: str
+    held_at: str | UnsetType = UNSET
+
+
+class Release(Struct, frozen=True, forbid_unknown_fields=True):
+    """What becomes of messages that are too late by now."""
+
+    late: Literal["send", "expire"] = "expire"
 
 
 class Limits(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -137,6 +137,11 @@ async def reschedule(connection: Connection, changed: Rescheduled) -> None:
     await connection.execute(sql("messages", "reschedule"), *changed)
 
 
+async def excuse_lateness(connection: Connection, brand_id: str, now: datetime | None) -> int:
+    """Give what waits of a brand and is too late another deadline; how many."""
+    return len(await connection.fetch(sql("messages", "excuse_lateness"), brand_id, now))
+
+
 async def settle(
     connection: Connection,
     bucket: int,

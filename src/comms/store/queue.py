@@ -69,7 +69,7 @@ class Finished(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """A message that goes back to the queue: retry or defer."""
+    """A message that goes back to the queue: retry, defer or hold."""
 
     bucket: int
     id: UUID
@@ -91,9 +91,9 @@ class Unknown(NamedTuple):
     decision: dict[str, Any]
 
 
-async def peek(engine: Pool) -> asyncpg.Record:
-    """The database's clock and the next due time (None: nothing waits)."""
-    row = await engine.fetchrow(sql("queue", "peek"))
+async def peek(engine: Pool, held: Collection[str]) -> asyncpg.Record:
+    """The database's clock and the next due time of brands that are not held (None: nothing waits)."""
+    row = await engine.fetchrow(sql("queue", "peek"), list(held))
     assert row is not None  # noqa: S101 - a select without from answers one row
     return row
 
@@ -106,9 +106,13 @@ async def claim(
     limit: int,
     owner: UUID,
     lease: timedelta,
+    held: Collection[str],
 ) -> list[Claim]:
-    """Take up to `limit` messages that are due within `ahead` and not before `floor`; oldest first."""
-    rows = await engine.fetch(sql("queue", "claim"), now, ahead, floor, limit, owner, lease)
+    """Take up to `limit` messages that are due within `ahead` and not before `floor`; oldest first.
+
+    Not those of brands that are `held`.
+    """
+    rows = await engine.fetch(sql("queue", "claim"), now, ahead, floor, limit, owner, lease, list(held))
     claims = [await _reread(engine, row) if row["is_stale"] else _claim(row) for row in rows]
     return sorted(claims, key=lambda claim: claim.due_at)
 
@@ -176,9 +180,11 @@ async def lose_lapsed(
     return bool(await engine.fetchval(sql("queue", "lose_lapsed"), now, bucket, message_id, attempt))
 
 
-async def expire_waiting(engine: Pool, now: datetime | None, decision: dict[str, Any]) -> int:
-    """End a bite of what waited too long, with the verdict that is kept; how many."""
-    return len(await engine.fetch(sql("queue", "expire_waiting"), now, decision))
+async def expire_waiting(
+    engine: Pool, now: datetime | None, decision: dict[str, Any], held: Collection[str]
+) -> int:
+    """End a bite of what waited too long, with the verdict that is kept; how many. Held brands' waits on."""
+    return len(await engine.fetch(sql("queue", "expire_waiting"), now, decision, list(held)))
 
 
 def _claim(row: asyncpg.Record, **newer: Any) -> Claim:

@@ -12,10 +12,11 @@ from comms.store.database import Connection, Pool
 from comms.store.statements import sql
 
 
-async def epoch(pool: Connection | Pool) -> int:
-    """The number that moves with every change."""
-    value: int = await pool.fetchval(sql("setup", "epoch"))
-    return value
+async def epoch(pool: Connection | Pool) -> tuple[int, frozenset[str]]:
+    """The number that moves with every change, and the brands that are held."""
+    row = await pool.fetchrow(sql("setup", "epoch"))
+    assert row is not None  # noqa: S101 - the installation's one row
+    return row["epoch"], frozenset(row["held"])
 
 
 async def one(pool: Connection | Pool, name: str, *key: Any) -> asyncpg.Record | None:

@@ -2,8 +2,7 @@
 
 -- name: counts
 select current_setting('server_version') as version,
-  (select count(*) from pg_stat_activity
-    where application_name = 'comms worker' and datname = current_database()) as workers,
+  (select count(*) from worker where lease_until > statement_timestamp()) as workers,
   (select count(*) from queue where state = 'scheduled' and due_at < statement_timestamp() - interval '1 minute') as overdue,
   (select count(*) from queue where state = 'sending' and lease_until < statement_timestamp() - interval '1 minute') as lapsed;
 

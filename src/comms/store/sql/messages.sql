@@ -112,6 +112,15 @@ insert into ledger (bucket, message_id, brand_id, at, event, details, actor, req
 select bucket, id, brand_id, coalesce($9, statement_timestamp()), 'rescheduled', $10, $11, $12 from moved
 returning message_id;
 
+-- name: excuse_lateness
+-- reschedule: scheduled -> scheduled
+-- What a hold has made late is as if it were due now: it may be as late again as its template allows.
+update queue q set deadline = coalesce($2, statement_timestamp()) + make_interval(secs => t.max_late)
+  from message m join template t using (template_id)
+ where q.brand_id = $1 and q.state = 'scheduled' and q.deadline < coalesce($2, statement_timestamp())
+   and m.bucket = q.bucket and m.id = q.id
+returning q.id;
+
 -- name: settle_final
 -- settle_sent: unknown -> sent
 -- settle_failed: unknown -> failed

@@ -5,9 +5,10 @@
 -- $1 is the time: null means the database's own clock, which decides outside of tests.
 
 -- name: peek
--- The next due time, and the database's clock beside it.
+-- The next due time of a brand that is not held, and the database's clock beside it.
 select statement_timestamp() as clock,
-  (select due_at from queue where state = 'scheduled' order by due_at limit 1) as due_at;
+  (select due_at from queue where state = 'scheduled' and brand_id <> all ($1::text[])
+    order by due_at limit 1) as due_at;
 
 -- name: claim
 -- claim: scheduled -> sending
@@ -17,6 +18,7 @@ with due as (
   select bucket, id from queue
    where state = 'scheduled'
      and due_at <= coalesce($1, statement_timestamp()) + $2::interval and due_at >= $3
+     and brand_id <> all ($7::text[])
    order by due_at limit $4
    for update skip locked
 ), claimed as (
@@ -114,6 +116,7 @@ select id from gone;
 -- name: wait_again
 -- retry: sending -> scheduled
 -- defer: sending -> scheduled
+-- hold: sending -> scheduled
 with given as (
   select * from unnest($2::int[], $3::uuid[], $4::int[], $5::text[], $6::text[], $7::interval[], $8::jsonb[])
     as g (bucket, id, attempt, event, reason, delay, decision)
@@ -136,7 +139,7 @@ with given as (
 ), noted as (
   insert into ledger (bucket, message_id, brand_id, at, event, details)
   select bucket, id, brand_id, coalesce($1, statement_timestamp()),
-         case event when 'retry' then 'retried' when 'defer' then 'deferred' end,
+         case event when 'retry' then 'retried' when 'defer' then 'deferred' when 'hold' then 'held' end,
          jsonb_build_object('attempt', attempt, 'reason', reason,
            'until', to_char(due_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
     from moved
@@ -226,6 +229,7 @@ with late as (
    where state = 'scheduled' and due_at <= coalesce($1, statement_timestamp())
      and deadline < coalesce($1, statement_timestamp())
      and not exists (select from delivery d where d.bucket = q.bucket and d.message_id = q.id)
+     and brand_id <> all ($3::text[])
    order by due_at limit 500 for update of q skip locked
 ), gone as (
   delete from queue q using late where q.bucket = late.bucket and q.id = late.id

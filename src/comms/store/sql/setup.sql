@@ -1,7 +1,8 @@
 -- Set-up and tokens: small tables that every process caches, and the epoch that says when to forget.
 
 -- name: epoch
-select epoch from installation;
+-- And the brands that are held: whoever calls a provider must know them all, not only those that it has met.
+select epoch, array(select brand_id from brand where held_at is not null) as held from installation;
 
 -- name: move_epoch
 update installation set epoch = epoch + 1;
@@ -19,6 +20,12 @@ select * from brand where brand_id = $1;
 insert into brand (brand_id, settings, created_at, updated_at) values ($1, $2, $3, $3)
 on conflict (brand_id) do update set settings = excluded.settings, updated_at = excluded.updated_at
 returning *, xmax = 0 as is_new;
+
+-- name: hold_brand
+update brand set held_at = coalesce(held_at, $2) where brand_id = $1 returning *;
+
+-- name: release_brand
+update brand set held_at = null where brand_id = $1 returning *;
 
 -- name: add_brand_key
 insert into brand_key (brand_id, purpose, key_id, wrapped, created_at) values ($1, $2, $3, $4, $5);
