@@ -16,6 +16,7 @@ from uuid import UUID
 import asyncpg
 import structlog
 
+from comms.actions import zones
 from comms.actions.acceptor import WAKE
 from comms.actions.house import House
 from comms.dispatch.accounts import Accounts
@@ -182,10 +183,14 @@ class Worker:
 
     async def _sweep_now_and_then(self) -> None:
         """Apart from the claiming: after an outage a sweep takes a while."""
+        zones_are_kept = False
         while True:
             try:
                 self._floor = _BEGINNING  # a bound alone would miss what was committed late
                 await sweep(self._house, ours=self._in_flight)
+                if not zones_are_kept:
+                    await zones.keep_promises(self._house)
+                    zones_are_kept = True
             except Exception as error:  # noqa: BLE001 - as above: a sweep that fails is repeated
                 log.warning("sweep_waits", problem=type(error).__name__)
             await asyncio.sleep(_SWEEP_EVERY)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo
 
 from msgspec import Meta, Struct
 
+from comms.domain import zones
 from comms.domain.errors import Refused
 from comms.domain.recipient import normalise
 
@@ -87,10 +87,8 @@ class BrandSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         """The zone must be one that this machine knows."""
-        try:
-            ZoneInfo(self.timezone)
-        except (KeyError, OSError, ValueError):
-            raise ValueError("timezone must name an IANA time zone, such as Europe/Berlin") from None
+        if self.timezone not in zones.names():
+            raise ValueError("timezone must name an IANA time zone, such as Europe/Berlin")
 
 
 def fallbacks(locale: str) -> list[str]:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
+from comms.domain import zones
 from comms.domain.errors import Refused, invalid
 
 DEFAULT_MAX_LATE = 4 * 3600
@@ -35,6 +35,8 @@ class When:
     instant: datetime
     zone: str | None = None
     wall: datetime | None = None
+    is_true: bool = True
+    """Its offset was the zone's; a zone's rules may have changed since it was first asked for."""
 
 
 def read(text: str, member: str = "scheduled_at") -> When:
@@ -60,15 +62,19 @@ def _read(text: str) -> When:
     if found["second"] == "60" and (instant.hour, instant.minute) != (23, 59):
         raise ValueError
     zone = _zone(found["tags"])
-    if zone and found["offset"] not in "Zz" and instant.astimezone(zone).replace(tzinfo=None) != local:
-        raise _Unreadable("has an offset that contradicts the time zone in brackets; mend one of them")
-    instant += _rounded_up(found)
-    wall = instant.astimezone(zone).replace(tzinfo=None) if zone else None
-    return When(instant, zone.key if zone else None, wall)
+    exact = instant + _rounded_up(found)
+    if zone is None:
+        return When(exact)
+    is_true = found["offset"] in "Zz" or instant.astimezone(zone).replace(tzinfo=None) == local
+    return When(exact, zone.key, exact.astimezone(zone).replace(tzinfo=None), is_true)
 
 
 def check_bounds(when: When, now: datetime, max_late: int, horizon_days: int) -> None:
-    """Refuse an instant more than `max_late` seconds ago or more than `horizon_days` ahead."""
+    """Refuse what is more than `max_late` seconds ago, more than `horizon_days` ahead, or untrue."""
+    if not when.is_true:
+        raise invalid(
+            "scheduled_at has an offset that contradicts the time zone in brackets; mend one of them."
+        )
     if when.instant < now - timedelta(seconds=max_late):
         raise Refused(
             422,
@@ -142,12 +148,7 @@ def _zone(tags: str) -> ZoneInfo | None:
 def _load_zone(name: str) -> ZoneInfo:
     if re.fullmatch(r"[+-][0-9]{2}:[0-9]{2}", name):
         raise _Unreadable("must name a time zone in the brackets, such as [America/New_York], not an offset")
-    if name not in _zones():
-        raise _Unreadable("has a time zone in brackets that is not in the IANA database")
-    return ZoneInfo(name)
-
-
-@cache
-def _zones() -> frozenset[str]:
-    """Without the names that stand in the database for its own use."""
-    return frozenset(available_timezones()) - {"Factory", "localtime"}
+    try:
+        return zones.zone(name)
+    except KeyError:
+        raise _Unreadable("has a time zone in brackets that is not in the IANA database") from None
