@@ -37,7 +37,7 @@ SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
     "timezone": "UTC",
-    "max_connections": "100",
+    "max_connections": "400",
     "idle_in_transaction_session_timeout": "60s",
     # few and long checkpoints: after each, every page touched is written to the WAL in full
     "shared_buffers": "256MB",

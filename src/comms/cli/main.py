@@ -25,18 +25,26 @@ def main() -> None:
 @main.command()
 @click.option("--host", help="address to listen on")
 @port_option
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 16),
+    default=1,
+    show_default=True,
+    help="how many processes, each an API and a worker",
+)
 @data_dir_option
-def serve(host: str | None, port: int | None, data_dir: Path | None) -> None:
+def serve(host: str | None, port: int | None, workers: int, data_dir: Path | None) -> None:
     """Everything on one machine: PostgreSQL, migrations, API and worker.
 
     \b
       comms serve
       comms serve --port 9000 --data-dir ./comms-data
+      comms serve --workers 4
       COMMS_DATABASE_URL=postgresql://comms@db/comms comms serve
     """
     from comms.cli.running import run
 
-    run(in_force(host=host, port=port, data_dir=data_dir), api=True, worker=True)
+    run(in_force(host=host, port=port, data_dir=data_dir), api=True, worker=True, processes=workers)
 
 
 @main.command()

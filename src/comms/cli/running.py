@@ -9,7 +9,7 @@ import math
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import click
@@ -19,6 +19,7 @@ import uvloop
 
 from comms import wiring
 from comms.actions.house import House
+from comms.cli import siblings
 from comms.cli.shared import stop
 from comms.clock import Clock
 from comms.dispatch.worker import Worker
@@ -44,8 +45,10 @@ class _Server(uvicorn.Server):
         yield
 
 
-def run(settings: Settings, *, api: bool, worker: bool, meanwhile: Meanwhile | None = None) -> None:
-    """Run the parts until SIGTERM or Ctrl-C, then let what is in flight finish."""
+def run(
+    settings: Settings, *, api: bool, worker: bool, processes: int = 1, meanwhile: Meanwhile | None = None
+) -> None:
+    """Run the parts until SIGTERM or Ctrl-C, then let what is in flight finish; in so many `processes`."""
     _tame_garbage_collection()
     listener = _listen(settings) if api else None
     key = wiring.master_key(settings)
@@ -53,10 +56,35 @@ def run(settings: Settings, *, api: bool, worker: bool, meanwhile: Meanwhile | N
 
         async def main() -> None:
             await wiring.bring_up_to_date(found.dsn)
-            async with wiring.house(found.dsn, settings, key, Clock()) as house:
-                await _run_parts(house, found, listener, worker=worker, meanwhile=meanwhile)
+            async with (
+                wiring.house(found.dsn, settings, key, Clock()) as house,
+                _parts(house, found.dsn, listener, worker=worker) as (parts, stopped),
+            ):
+                if found.server:
+                    parts.create_task(_keep_alive(found.server, stopped))
+                if listener and processes > 1:
+                    parts.create_task(siblings.keep(processes - 1, listener, settings, stopped))
+                if listener and meanwhile:
+                    parts.create_task(_beside(meanwhile, house, _address(listener), stopped))
+                click.echo(f"comms listens on {_address(listener)}" if listener else "comms worker runs")
 
         uvloop.run(main())
+
+
+def run_sibling(settings: Settings, listener: socket.socket) -> None:
+    """One more API and worker on a socket and a database that another process keeps, until that one ends."""
+    _tame_garbage_collection()
+    key = wiring.master_key(settings)
+
+    async def main(dsn: str) -> None:
+        async with (
+            wiring.house(dsn, settings, key, Clock()) as house,
+            _parts(house, dsn, listener, worker=True) as (parts, stopped),
+        ):
+            parts.create_task(siblings.first_ends(stopped))
+
+    with wiring.database(settings) as found:
+        uvloop.run(main(found.dsn))
 
 
 def _tame_garbage_collection() -> None:
@@ -66,31 +94,22 @@ def _tame_garbage_collection() -> None:
     gc.set_threshold(50_000, 10, 10)
 
 
-async def _run_parts(
-    house: House,
-    found: wiring.Found,
-    listener: socket.socket | None,
-    *,
-    worker: bool,
-    meanwhile: Meanwhile | None,
-) -> None:
+@contextlib.asynccontextmanager
+async def _parts(
+    house: House, dsn: str, listener: socket.socket | None, *, worker: bool
+) -> AsyncIterator[tuple[asyncio.TaskGroup, asyncio.Event]]:
+    """Worker and API at work, with room for more beside them; left when all have ended."""
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with asyncio.TaskGroup() as parts:
-        if found.server:
-            parts.create_task(_keep_alive(found.server, stopped))
         if worker:
-            parts.create_task(Worker(house, wiring.tools(house)).run(stopped, found.dsn))
+            parts.create_task(Worker(house, wiring.tools(house)).run(stopped, dsn))
         if listener:
             server = _server(house)
             parts.create_task(server.serve([listener]))
             parts.create_task(_end(server, house, stopped))
-            click.echo(f"comms listens on {_address(listener)}")
-            if meanwhile:
-                parts.create_task(_beside(meanwhile, house, _address(listener), stopped))
-        else:
-            click.echo("comms worker runs")
+        yield parts, stopped
 
 
 async def _keep_alive(server: EmbeddedPostgres, stopped: asyncio.Event) -> None:
