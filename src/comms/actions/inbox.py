@@ -12,7 +12,6 @@ from comms.actions.house import House
 from comms.actions.setup import Brand
 from comms.domain.caller import Caller
 from comms.domain.content import Plain, Sealed
-from comms.domain.errors import Refused
 from comms.domain.ids import bucket_of
 from comms.domain.schedule import show
 from comms.providers.base import Outgoing
@@ -48,7 +47,7 @@ async def listed(
     house: House, caller: Caller, brand_id: str, person_id: str, limit: int, before: UUID | None = None
 ) -> list[dict[str, Any]]:
     """The person's items, newest first."""
-    _may_read(caller, brand_id, person_id)
+    caller.act_for_person(brand_id, person_id)
     brand = await house.setup.require_brand(brand_id)
     person_hash = brand.cipher.digest("person_id", person_id)
     async with house.database.brand(brand_id) as connection:
@@ -58,7 +57,7 @@ async def listed(
 
 async def bulk_read(house: House, caller: Caller, brand_id: str, person_id: str, wanted: list[UUID]) -> int:
     """Mark items as read; how many were not."""
-    _may_read(caller, brand_id, person_id)
+    caller.act_for_person(brand_id, person_id)
     brand, now = await house.setup.require_brand(brand_id), house.clock.now()
     person_hash = brand.cipher.digest("person_id", person_id)
     async with house.database.brand(brand_id) as connection:
@@ -136,9 +135,3 @@ def _show_kept(brand: Brand, row: asyncpg.Record) -> dict[str, Any]:
         "body": content["body"],
         "received_at": show(row["received_at"]),
     }
-
-
-def _may_read(caller: Caller, brand_id: str, person_id: str) -> None:
-    caller.act_for(brand_id)
-    if caller.person_id not in (None, person_id):
-        raise Refused(403, "forbidden", "The token belongs to another person.")

@@ -38,3 +38,9 @@ class Caller:
         """403 `forbidden` where the token is another brand's."""
         if self.brand_id not in (ANY, brand_id):
             raise Refused(403, "forbidden", "The token belongs to another brand than brand_id names.")
+
+    def act_for_person(self, brand_id: str, person_id: str) -> None:
+        """The same, and 403 where the token is another person's own."""
+        self.act_for(brand_id)
+        if self.person_id not in (None, person_id):
+            raise Refused(403, "forbidden", "The token belongs to another person.")

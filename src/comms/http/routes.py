@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from comms.domain.brand import BrandSettings
-from comms.http import bulk, devices, inbox, messages, setup
+from comms.domain.permission import CODES as NOT_PERMITTED
+from comms.http import bulk, consents, devices, inbox, messages, setup, suppressions
 from comms.http import shapes as s
 from comms.http.routing import Route
 
 WRITE, READ = "write:messages", "read:messages"
 TEMPLATES, BRANDS = "manage:templates", "manage:brands"
+PREFERENCES = "manage:preferences"
 
 _NOT_FOUND: dict[int, tuple[str, ...]] = {404: ("not_found",)}
 _INVALID = ("validation_error", "unknown_field")
@@ -43,7 +45,7 @@ ROUTES = [
         messages.send_message,
         "Send a message now",
         {200: s.SendResult},
-        {409: ("dedup_key_used",), 422: (*_UNACCEPTABLE, *_NEW)},
+        {409: ("dedup_key_used",), 422: (*_UNACCEPTABLE, *_NEW, *NOT_PERMITTED)},
         body=s.Send,
         headers=("Prefer",),
     ),
@@ -347,6 +349,106 @@ ROUTES = [
         {**_NOT_FOUND, 422: _INVALID},
         query=s.DeviceQuery,
         tag="push",
+    ),
+    Route(
+        "GET",
+        "/v1/consents/{person_id}",
+        PREFERENCES,
+        consents.list_consents,
+        "A person's consents",
+        {200: s.ConsentList},
+        {422: (*_INVALID, "unknown_brand")},
+        query=s.BrandQuery,
+        tag="permission",
+    ),
+    Route(
+        "PUT",
+        "/v1/consents",
+        PREFERENCES,
+        consents.put_consent,
+        "Record consent, given or withdrawn",
+        {200: s.Consent},
+        {422: (*_INVALID, "unknown_brand")},
+        body=s.PutConsent,
+        tag="permission",
+    ),
+    Route(
+        "POST",
+        "/v1/unsubscribe",
+        PREFERENCES,
+        consents.unsubscribe,
+        "Withdraw consent",
+        {200: s.Unsubscribed},
+        {422: (*_INVALID, "unknown_brand")},
+        body=s.About,
+        tag="permission",
+    ),
+    Route(
+        "POST",
+        "/v1/messaging/consent/check",
+        PREFERENCES,
+        consents.check_consent,
+        "Has the person consented?",
+        {200: s.ConsentCheck},
+        {422: (*_INVALID, "unknown_brand")},
+        body=s.About,
+        tag="permission",
+    ),
+    Route(
+        "GET",
+        "/v1/preferences/{person_id}",
+        PREFERENCES,
+        consents.list_preferences,
+        "A person's preferences",
+        {200: s.PreferenceList},
+        {422: (*_INVALID, "unknown_brand")},
+        query=s.BrandQuery,
+        tag="permission",
+        person=True,
+    ),
+    Route(
+        "PUT",
+        "/v1/preferences",
+        PREFERENCES,
+        consents.put_preference,
+        "Set a person's preference",
+        {200: s.Preference},
+        {422: (*_INVALID, "unknown_brand")},
+        body=s.PutPreference,
+        tag="permission",
+        person=True,
+    ),
+    Route(
+        "POST",
+        "/v1/suppressions",
+        PREFERENCES,
+        suppressions.add_suppression,
+        "Suppress an address",
+        {200: s.Suppression},
+        {422: (*_INVALID, "unknown_brand", "invalid_recipient")},
+        body=s.PutSuppression,
+        tag="permission",
+    ),
+    Route(
+        "GET",
+        "/v1/suppressions/{email_or_id}",
+        PREFERENCES,
+        suppressions.get_suppression,
+        "Is an e-mail address suppressed?",
+        {200: s.SuppressionState},
+        {422: (*_INVALID, "unknown_brand", "invalid_recipient")},
+        query=s.SuppressionQuery,
+        tag="permission",
+    ),
+    Route(
+        "DELETE",
+        "/v1/suppressions/{email_or_id}",
+        PREFERENCES,
+        suppressions.lift_suppression,
+        "Lift a suppression, by its id",
+        {200: s.Suppression},
+        {**_NOT_FOUND, 422: ("validation_error",)},
+        tag="permission",
     ),
     Route(
         "GET",

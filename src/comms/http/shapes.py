@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from comms.domain.brand import BrandSettings, Channel, Locale
+from comms.domain.permission import ConsentReason, Reason
 
 Name = Annotated[str, Meta(min_length=1, max_length=255)]
 Key = Annotated[str, Meta(min_length=1, max_length=1024)]
@@ -459,6 +460,118 @@ class Outbox(Struct, frozen=True):
 
     data: list[Kept]
     next_cursor: str | UnsetType = UNSET
+
+
+class About(Struct, frozen=True, forbid_unknown_fields=True):
+    """A category on a channel, and the person who says something of it."""
+
+    brand_id: Name
+    person_id: Name
+    channel: Channel
+    category: Name
+
+
+class PutConsent(About, frozen=True, forbid_unknown_fields=True):
+    """Consent that was given or withdrawn; `source` says where: a form, a call, an import."""
+
+    opted_in: bool
+    source: Name
+
+
+class Consent(Struct, frozen=True):
+    """What a person has consented to, or not any more."""
+
+    id: str
+    brand_id: str
+    person_id: str
+    channel: str
+    category: str
+    opted_in: bool
+    source: str
+
+
+class ConsentList(Struct, frozen=True):
+    """Newest first."""
+
+    data: list[Consent]
+    next_cursor: str | UnsetType = UNSET
+
+
+class Unsubscribed(Struct, frozen=True):
+    """Consent, withdrawn."""
+
+    brand_id: str
+    person_id: str
+    channel: str
+    category: str
+    opted_in: bool
+
+
+class ConsentCheck(Struct, frozen=True):
+    """What a person's consent says; null where there is none."""
+
+    consented: bool
+    reason: ConsentReason
+    opted_in: bool | None
+    source: str | None
+
+
+class PutPreference(About, frozen=True, forbid_unknown_fields=True):
+    """A person's own switch."""
+
+    enabled: bool
+
+
+class Preference(Struct, frozen=True):
+    """A person's own switch."""
+
+    id: str
+    brand_id: str
+    person_id: str
+    channel: str
+    category: str
+    enabled: bool
+
+
+class PreferenceList(Struct, frozen=True):
+    """Newest first."""
+
+    data: list[Preference]
+    next_cursor: str | UnsetType = UNSET
+
+
+class PutSuppression(Struct, frozen=True, forbid_unknown_fields=True):
+    """An address that is not to be written to."""
+
+    brand_id: Name
+    email: Annotated[str, Meta(min_length=1, max_length=255, extra_json_schema={"format": "email"})]
+    reason: Reason
+    source: Name
+
+
+class Suppression(Struct, frozen=True):
+    """An address that is not written to, until it is lifted."""
+
+    id: str
+    brand_id: str
+    email: str
+    reason: str
+    source: str
+    suppressed_at: str
+    lifted_at: str | None
+
+
+class SuppressionQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """The brand."""
+
+    brand_id: Name
+
+
+class SuppressionState(Struct, frozen=True):
+    """Is the address suppressed, and by what?"""
+
+    suppressed: bool
+    suppression: Suppression | None
 
 
 class Health(Struct, frozen=True):

@@ -1,0 +1,149 @@
+"""Consents and preferences: written down with their source, shown, and asked about."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from comms.actions.house import House
+from comms.actions.permission import person_hash, said_id
+from comms.actions.setup import Brand
+from comms.domain.caller import Caller
+from comms.domain.content import Plain, Sealed
+from comms.domain.ids import bucket_of_digest
+from comms.domain.permission import consent_reason
+from comms.store import consents as rows
+
+
+class About(msgspec.Struct, frozen=True):
+    """What is said something of: a category on a channel, by a person of a brand."""
+
+    brand_id: str
+    person_id: str
+    channel: str
+    category: str
+
+
+async def put_consent(
+    house: House, caller: Caller, about: About, *, opted_in: bool, source: str
+) -> dict[str, Any]:
+    """Consent as it was given or withdrawn, and where that comes from."""
+    caller.act_for(about.brand_id)
+    brand = await house.setup.require_brand(about.brand_id)
+    said = _said(house, caller, brand, "consent", about, allowed=opted_in, content=[about.person_id, source])
+    async with house.database.brand(about.brand_id) as connection:
+        await rows.put_consent(connection, said)
+    return _show_consent(str(said.id), about, opted_in=opted_in, source=source)
+
+
+async def unsubscribe(house: House, caller: Caller, about: About) -> dict[str, Any]:
+    """Withdraw consent; the source is this call."""
+    made = await put_consent(house, caller, about, opted_in=False, source="unsubscribe")
+    return {**msgspec.structs.asdict(about), "opted_in": made["opted_in"]}
+
+
+async def consents(
+    house: House, caller: Caller, brand_id: str, person_id: str, limit: int, before: UUID | None
+) -> list[dict[str, Any]]:
+    """The person's consents, given and withdrawn, newest first."""
+    caller.act_for(brand_id)
+    brand = await house.setup.require_brand(brand_id)
+    key = _key(brand, person_id)
+    async with house.database.brand(brand_id) as connection:
+        found = await rows.consents(connection, *key, before, limit)
+    return [
+        _show_consent(
+            str(row["id"]),
+            _about(row, person_id),
+            opted_in=row["opted_in"],
+            source=_source(brand, row),
+        )
+        for row in found
+    ]
+
+
+async def check(house: House, caller: Caller, about: About) -> dict[str, Any]:
+    """What the person's consent says now; preferences and suppressions are not asked."""
+    caller.act_for(about.brand_id)
+    brand = await house.setup.require_brand(about.brand_id)
+    bucket, _, _ = _key(brand, about.person_id)
+    async with house.database.brand(about.brand_id) as connection:
+        row = await rows.consent(connection, bucket, _said_id(brand, "consent", about))
+    reason = consent_reason(about.category, row["opted_in"] if row else None)
+    return {
+        "consented": reason in {"transactional_bypass", "opted_in"},
+        "reason": reason,
+        "opted_in": row["opted_in"] if row else None,
+        "source": _source(brand, row) if row else None,
+    }
+
+
+async def put_preference(house: House, caller: Caller, about: About, *, enabled: bool) -> dict[str, Any]:
+    """The person's own switch."""
+    caller.act_for_person(about.brand_id, about.person_id)
+    brand = await house.setup.require_brand(about.brand_id)
+    said = _said(house, caller, brand, "preference", about, allowed=enabled, content=[about.person_id])
+    async with house.database.brand(about.brand_id) as connection:
+        await rows.put_preference(connection, said)
+    return _show_preference(str(said.id), about, enabled=enabled)
+
+
+async def preferences(
+    house: House, caller: Caller, brand_id: str, person_id: str, limit: int, before: UUID | None
+) -> list[dict[str, Any]]:
+    """The person's switches, newest first."""
+    caller.act_for_person(brand_id, person_id)
+    brand = await house.setup.require_brand(brand_id)
+    async with house.database.brand(brand_id) as connection:
+        found = await rows.preferences(connection, *_key(brand, person_id), before, limit)
+    return [_show_preference(str(row["id"]), _about(row, person_id), enabled=row["enabled"]) for row in found]
+
+
+def _said(
+    house: House, caller: Caller, brand: Brand, kind: str, about: About, *, allowed: bool, content: list[str]
+) -> rows.Said:
+    bucket, _, person = _key(brand, about.person_id)
+    row_id = _said_id(brand, kind, about)
+    return rows.Said(
+        bucket=bucket,
+        id=row_id,
+        brand_id=brand.brand_id,
+        person_hash=person,
+        channel=about.channel,
+        category=about.category,
+        allowed=allowed,
+        content=brand.cipher.seal(Plain(msgspec.json.encode(content)), row_id, kind),
+        now=house.clock.now(),
+        actor=caller.actor,
+        request_id=caller.request_id,
+    )
+
+
+def _said_id(brand: Brand, kind: str, about: About) -> UUID:
+    return said_id(brand.cipher, kind, about.person_id, about.channel, about.category)
+
+
+def _key(brand: Brand, person_id: str) -> tuple[int, str, bytes]:
+    """Where the person's rows are: bucket, brand_id, person_hash."""
+    person = person_hash(brand.cipher, person_id)
+    return bucket_of_digest(person), brand.brand_id, person
+
+
+def _about(row: asyncpg.Record, person_id: str) -> About:
+    return About(row["brand_id"], person_id, row["channel"], row["category"])
+
+
+def _source(brand: Brand, row: asyncpg.Record) -> str:
+    _, source = msgspec.json.decode(brand.cipher.open(Sealed(row["content"]), row["id"], "consent"))
+    return str(source)
+
+
+def _show_consent(consent_id: str, about: About, *, opted_in: bool, source: str) -> dict[str, Any]:
+    return {"id": consent_id, **msgspec.structs.asdict(about), "opted_in": opted_in, "source": source}
+
+
+def _show_preference(preference_id: str, about: About, *, enabled: bool) -> dict[str, Any]:
+    return {"id": preference_id, **msgspec.structs.asdict(about), "enabled": enabled}

@@ -1,0 +1,93 @@
+"""Addresses that are not written to: added for a reason, looked up, lifted."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from comms.actions.house import House
+from comms.actions.permission import address_hash
+from comms.actions.setup import Brand
+from comms.domain.caller import Caller
+from comms.domain.content import Plain, Sealed
+from comms.domain.errors import Refused, not_found
+from comms.domain.ids import bucket_of, bucket_of_digest, message_id
+from comms.domain.permission import WEIGHT, Reason
+from comms.domain.recipient import normalise
+from comms.domain.schedule import show
+from comms.store import suppressions as rows
+
+
+async def add(
+    house: House, caller: Caller, brand_id: str, email: str, reason: Reason, source: str
+) -> dict[str, Any]:
+    """Suppress an address. One that stands for the same reason is answered as it is."""
+    caller.act_for(brand_id)
+    brand, address, now = await house.setup.require_brand(brand_id), _address(email), house.clock.now()
+    new = suppression(brand, "email", address, reason, source, now)
+    by = (caller.actor, caller.request_id)
+    async with house.database.brand(brand_id) as connection:
+        [row] = await rows.add(connection, [new], now, *by)
+    return _show(brand, row)
+
+
+async def of_address(house: House, caller: Caller, brand_id: str, email: str) -> dict[str, Any] | None:
+    """The weightiest suppression that stands; None: the address is free."""
+    caller.act_for(brand_id)
+    brand = await house.setup.require_brand(brand_id)
+    wanted = address_hash(brand.cipher, "email", _address(email))
+    async with house.database.brand(brand_id) as connection:
+        standing = await rows.standing(connection, bucket_of_digest(wanted), brand_id, "email", wanted)
+    weightiest = min(standing, key=lambda row: WEIGHT.index(row["reason"]), default=None)
+    return _show(brand, weightiest) if weightiest else None
+
+
+async def lift(house: House, caller: Caller, suppression_id: UUID) -> dict[str, Any]:
+    """Lift one: it stays on record. Twice is once."""
+    bucket, now = bucket_of(suppression_id), house.clock.now()
+    async with house.database.brand(caller.brand_id) as connection:
+        await rows.lift(connection, bucket, suppression_id, now, caller.actor, caller.request_id)
+        row = await rows.get(connection, bucket, suppression_id)
+    if row is None:
+        raise not_found("suppression")
+    return _show(await house.setup.require_brand(row["brand_id"]), row)
+
+
+def suppression(
+    brand: Brand, channel: str, address: str, reason: Reason, source: str, now: datetime
+) -> rows.NewSuppression:
+    """The row that suppresses a normalised address; its id carries its bucket."""
+    digest = address_hash(brand.cipher, channel, address)
+    new_id = message_id(now, digest, os.urandom(8))
+    content = Plain(msgspec.json.encode([address, source]))
+    sealed = brand.cipher.seal(content, new_id, "suppression")
+    return rows.NewSuppression(
+        bucket_of_digest(digest), new_id, brand.brand_id, channel, digest, reason, sealed
+    )
+
+
+def _address(email: str) -> str:
+    try:
+        return normalise("email", email)
+    except Refused as refused:
+        why = "email must be one e-mail address, such as ada@example.org."
+        raise Refused(422, refused.code, why) from None
+
+
+def _show(brand: Brand, row: asyncpg.Record) -> dict[str, Any]:
+    opened = brand.cipher.open(Sealed(row["content"]), row["id"], "suppression")
+    address, source = msgspec.json.decode(opened)
+    return {
+        "id": str(row["id"]),
+        "brand_id": row["brand_id"],
+        "email": address,
+        "reason": row["reason"],
+        "source": source,
+        "suppressed_at": show(row["suppressed_at"]),
+        "lifted_at": show(row["lifted_at"]) if row["lifted_at"] else None,
+    }

@@ -1,0 +1,28 @@
+"""E-mail addresses that are not written to."""
+
+from __future__ import annotations
+
+from comms.actions import suppressions
+from comms.http.parsing import path_id
+from comms.http.routing import Answer, Call
+from comms.http.shapes import PutSuppression
+
+
+async def add_suppression(call: Call) -> Answer:
+    """Suppress an address."""
+    body: PutSuppression = call.body
+    values = (body.brand_id, body.email, body.reason, body.source)
+    return Answer(await suppressions.add(call.house, call.caller, *values))
+
+
+async def get_suppression(call: Call) -> Answer:
+    """Is an address suppressed?"""
+    email = call.request.path_params["email_or_id"]
+    found = await suppressions.of_address(call.house, call.caller, call.query.brand_id, email)
+    return Answer({"suppressed": found is not None, "suppression": found})
+
+
+async def lift_suppression(call: Call) -> Answer:
+    """Lift a suppression."""
+    wanted = path_id(call.request.path_params["email_or_id"], "suppression")
+    return Answer(await suppressions.lift(call.house, call.caller, wanted))

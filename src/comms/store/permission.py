@@ -1,0 +1,28 @@
+"""What the judgement on messages rests on, read for a group at a time."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from comms.store.database import Pool
+from comms.store.statements import columns, sql
+
+
+class Keys(NamedTuple):
+    """Where the facts about one message are found, in the order of the statement's arrays."""
+
+    brand_id: str
+    channel: str
+    person_bucket: int
+    consent_id: UUID
+    preference_id: UUID
+    address_bucket: int
+    address_hash: bytes
+
+
+async def facts(engine: Pool, group: list[Keys]) -> list[asyncpg.Record]:
+    """N (of the group, from 1), kind, id, says and since, for each row that is there."""
+    return await engine.fetch(sql("permission", "facts"), *columns(group))
