@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comms.domain.decision import Facts, decide
+from comms.domain.permission import TRANSACTIONAL, Permission
 from comms.domain.retry import LONGEST, delay
 
 NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
@@ -22,7 +23,23 @@ NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
     ],
 )
 def test_the_first_rule_that_applies_decides(now: datetime, providers: int, verdict: str, rule: str) -> None:
-    decided = decide(Facts(now, deadline=NOON, usable_providers=providers, hipaa=False))
+    facts = Facts(now, NOON, providers, hipaa=False, permission=Permission(TRANSACTIONAL))
+    decided = decide(facts)
+    assert (decided.verdict, decided.rule) == (verdict, rule)
+
+
+@pytest.mark.parametrize(
+    ("now", "providers", "verdict", "rule"),
+    [
+        (NOON, 1, "suppress", "no_consent"),
+        (NOON, 0, "suppress", "no_consent"),
+        (NOON + timedelta(seconds=1), 1, "expire", "max_late"),
+    ],
+)
+def test_what_is_not_permitted_waits_for_no_route_but_is_not_called_so_where_it_is_too_late(
+    now: datetime, providers: int, verdict: str, rule: str
+) -> None:
+    decided = decide(Facts(now, NOON, providers, hipaa=False, permission=Permission("news")))
     assert (decided.verdict, decided.rule) == (verdict, rule)
 
 

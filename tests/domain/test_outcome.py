@@ -58,7 +58,14 @@ def test_where_a_delivery_stands(
     ],
 )
 def test_what_follows_for_the_message(deliveries: list[Standing], *, late: bool, expected: str) -> None:
-    assert event(deliveries, late=late) == expected
+    assert event(deliveries, stopped="expire" if late else None) == expected
+
+
+def test_what_may_not_go_any_more_ends_by_what_stopped_it() -> None:
+    assert event([], stopped="suppress") == "suppress"
+    assert event([S.OPEN, S.REFUSED], stopped="suppress") == "suppress"
+    assert event([S.ASK], stopped="suppress") == "lose"
+    assert event([S.TAKEN, S.OPEN], stopped="suppress") == "accept"
 
 
 def test_what_may_have_been_taken_goes_again_only_where_that_is_safe_or_preferred() -> None:
@@ -73,5 +80,5 @@ def test_nothing_that_was_taken_or_in_doubt_is_called_expired_or_refused() -> No
     for count in range(4):
         for deliveries in itertools.product(S, repeat=count):
             for late in (False, True):
-                if event(deliveries, late=late) in {"expire", "reject"}:
+                if event(deliveries, stopped="expire" if late else None) in {"expire", "reject"}:
                     assert not set(deliveries) & {S.TAKEN, S.ASK, S.REPEAT, S.DOUBT}

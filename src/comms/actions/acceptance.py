@@ -14,7 +14,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from comms.actions import devices
+from comms.actions import devices, permission
 from comms.actions.house import House
 from comms.actions.messages import show_message
 from comms.actions.setup import Brand
@@ -144,7 +144,14 @@ async def _check(house: House, caller: Caller, asked: _Asked) -> rows.NewMessage
     await house.setup.require_route(brand, request.channel, hipaa=hipaa)
     if request.channel == "push":
         await devices.require(house, brand, request.person_id, asked.recipient)
+    if request.scheduled_at is None:
+        await permission.require(house, _about(asked, template["category"]))
     return _row(caller, asked, template, version_id, now)
+
+
+def _about(asked: _Asked, category: str) -> permission.Asked:
+    request = asked.request
+    return permission.Asked(asked.brand, request.person_id, request.channel, asked.recipient, category)
 
 
 def _row(

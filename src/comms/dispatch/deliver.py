@@ -8,6 +8,7 @@ worker leaves a doubt; everything fallible happens before it. What fails before 
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import NamedTuple
 from uuid import UUID
 
@@ -15,7 +16,7 @@ import asyncpg
 import msgspec
 import structlog
 
-from comms.actions import devices
+from comms.actions import devices, permission
 from comms.actions.house import House
 from comms.actions.setup import Account
 from comms.dispatch.accounts import Accounts
@@ -25,6 +26,7 @@ from comms.dispatch.work import Delivery, Work
 from comms.domain.content import Plain, Rendered, Sealed
 from comms.domain.decision import Facts, decide
 from comms.domain.outcome import Standing, goes_on
+from comms.domain.permission import Permission
 from comms.gather import Gather
 from comms.providers.base import Device, Lost, Misconfigured, Outcome, Outgoing, Sender, TryLater
 from comms.store import queue
@@ -57,6 +59,9 @@ class Pipeline:
         self._marks: Gather[list[queue.Mark], bool] = Gather(self._write_marks, largest=100)
         self._earlier: Gather[tuple[int, UUID], list[asyncpg.Record]] = Gather(
             self._read_earlier, largest=100
+        )
+        self._permission: Gather[permission.Asked, Permission] = Gather(
+            partial(permission.known, house), largest=100
         )
 
     async def deliver(self, claim: queue.Claim, lease_ends: float) -> None:
@@ -93,9 +98,11 @@ class Pipeline:
         address = brand.cipher.open(claim.address, claim.id, "address")
         person_id, recipient, _ = msgspec.json.decode(address)
         route = await setup.route(brand, claim.channel, hipaa=claim.hipaa)
+        about = permission.Asked(brand, person_id, claim.channel, recipient, template["category"])
+        known = await self._permission.submit(about)
         # The database's clock, as the claim saw it; a message claimed ahead is judged at its instant.
         now = max(self._house.clock.sql_now() or claim.clock, claim.due_at)
-        facts = Facts(now, claim.deadline, len(route), claim.hipaa)
+        facts = Facts(now, claim.deadline, len(route), claim.hipaa, known)
         return Work(
             claim=claim,
             lease_ends=lease_ends,

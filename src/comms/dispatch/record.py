@@ -116,7 +116,7 @@ def ending(work: Work, chance: float) -> Ending:
     if work.verdict.verdict == "wait":
         return _waiting(work, "defer", work.verdict.rule, delay(work.attempt, chance))
     standings = [work.standing(each) for each in work.deliveries]
-    match event(standings, late=work.verdict.verdict == "expire"):
+    match event(standings, stopped=None if work.verdict.verdict == "send" else work.verdict.verdict):
         case "retry":
             return _waiting(work, "hold", "brand_held", 0.0) if work.is_held else _again(work, chance)
         case "lose":
@@ -127,8 +127,8 @@ def ending(work: Work, chance: float) -> Ending:
             return queue.Unknown(*key, reason, provider_id, work.decision())
         case "accept":
             return _finished(work, "accept", None, _first(work, Standing.TAKEN))
-        case "expire":
-            return _finished(work, "expire", "expired", None)
+        case "expire" | "suppress" as ends:
+            return _finished(work, ends, "expired" if ends == "expire" else work.verdict.rule, None)
     refused = _first(work, Standing.REFUSED)
     reason = f"provider_rejected: {_clean(refused.reason)}" if refused else "no_device"
     return _finished(work, "reject", reason, refused)

@@ -39,7 +39,7 @@ async def rescue(house: House, ours: Collection[UUID] = ()) -> None:
     for row in await queue.lapsed(house.database.engine, now, ours):
         key = (row["bucket"], row["id"], row["attempt"])
         standings = [await _standing(house.setup, row, each) for each in row["deliveries"]]
-        if standings and event(standings, late=False) == "lose":
+        if standings and event(standings, stopped=None) == "lose":
             await queue.lose_lapsed(house.database.engine, now, *key)
         else:
             await queue.rescue(house.database.engine, now, *key, _pause(row["attempt"]))

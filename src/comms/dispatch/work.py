@@ -100,5 +100,7 @@ class Work:
             {"kind": "lateness", "id": str(self.id), "deadline": show(self.facts.deadline)},
             {"kind": "route", "id": self.brand.brand_id, "usable_providers": self.facts.usable_providers,
              "hipaa": self.facts.hipaa},
+            {"kind": "category", "id": str(self.claim.template_id), "says": self.facts.permission.category},
+            *(each.words() for each in self.facts.permission.evidence),
         ]  # fmt: skip
         return {"decided_at": show(self.facts.now), **self.verdict.words(), "facts": facts}

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from comms.domain.permission import Permission, refusal
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -19,11 +21,12 @@ class Facts:
     deadline: datetime
     usable_providers: int
     hipaa: bool
+    permission: Permission
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`verdict` is send, expire or wait; `rule` names the line that decided, `reason` says it to a person."""
+    """`verdict` is send, expire, suppress or wait; `rule` says what decided, `reason` tells a person."""
 
     verdict: str
     rule: str
@@ -41,6 +44,8 @@ def decide(facts: Facts) -> Verdict:
     """The first rule that applies decides."""
     if facts.now > facts.deadline:
         return TOO_LATE
+    if refused := refusal(facts.permission):
+        return Verdict("suppress", refused.code, refused.sentence)
     if facts.usable_providers == 0:
         need = " that may carry PHI" if facts.hipaa else ""
         return Verdict("wait", "no_route", f"The brand's route for this channel has no provider{need} now.")

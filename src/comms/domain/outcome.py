@@ -54,17 +54,18 @@ def goes_on(each: Standing) -> bool:
     return each in _GOES_ON
 
 
-def event(deliveries: Collection[Standing], *, late: bool) -> str:
+def event(deliveries: Collection[Standing], *, stopped: str | None) -> str:
     """The life cycle's event that follows once an attempt is over.
 
-    What may still go decides first, then what nobody knows, then what was taken. `late`: nothing
-    may go any more. Without any delivery, as for a person without a device, there is nobody to refuse.
+    What may still go decides first, then what nobody knows, then what was taken. `stopped`: nothing
+    may go any more, and what never went ends by that event: expire or suppress. Without any delivery,
+    as for a person without a device, there is nobody to refuse.
     """
-    if not late and any(map(goes_on, deliveries)):
+    if not stopped and any(map(goes_on, deliveries)):
         return "retry"
     if any(each in _DOUBTFUL for each in deliveries):
         return "lose"
     if Standing.TAKEN in deliveries:
         return "accept"
     never_went = not deliveries or Standing.OPEN in deliveries
-    return "expire" if late and never_went else "reject"
+    return stopped if stopped and never_went else "reject"
