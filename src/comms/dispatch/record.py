@@ -12,7 +12,7 @@ import itertools
 import random
 import re
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
@@ -20,12 +20,13 @@ import asyncpg
 import structlog
 
 from comms.actions.house import House
+from comms.actions.suppressions import suppression
 from comms.dispatch.work import WORDS, Delivery, Work
 from comms.domain.outcome import Standing, event, goes_on
 from comms.domain.retry import delay
 from comms.gather import Gather
-from comms.providers.base import TryLater
-from comms.store import queue
+from comms.providers.base import Rejected, TryLater
+from comms.store import queue, suppressions
 from comms.store.database import AWAY, BAD_DATA, Connection, Pool
 
 log = structlog.get_logger()
@@ -40,6 +41,7 @@ Ending = queue.Finished | queue.Waiting | queue.Unknown
 class _Entry(NamedTuple):
     answers: list[queue.Ended]
     ending: Ending
+    bounced: suppressions.NewSuppression | None = None
 
 
 class Recorder:
@@ -53,7 +55,8 @@ class Recorder:
     async def record(self, work: Work) -> bool:
         """False where the message was not ours any more: whoever took it over decides."""
         answers = [_answer(work, each) for each in work.deliveries if each.outcome is not None]
-        return await self._submit(_Entry(answers, ending(work, random.random())))
+        bounced = _bounced(work, self._house.clock.now())
+        return await self._submit(_Entry(answers, ending(work, random.random()), bounced))
 
     async def put_back(self, claim: queue.Claim) -> bool:
         """A claim that could not be prepared waits for its next attempt; max_late ends it at last."""
@@ -88,13 +91,16 @@ class Recorder:
         for entry in group:
             by_kind.setdefault(type(entry.ending), []).append(entry)
         engine = self._house.database.engine
-        if len(by_kind) == 1:
+        if len(by_kind) == 1 and not any(entry.bounced for entry in group):
             recorded = await self._write_kind(engine, group)
         else:
             async with engine.acquire() as connection, connection.transaction():
                 recorded = {
                     each for alike in by_kind.values() for each in await self._write_kind(connection, alike)
                 }
+                bounced = [each.bounced for each in group if each.bounced and each.ending.id in recorded]
+                if bounced:
+                    await suppressions.add(connection, bounced, self._house.clock.now())
         return [entry.ending.id in recorded for entry in group]
 
     async def _write_kind(self, connection: Connection | Pool, alike: list[_Entry]) -> set[UUID]:
@@ -132,6 +138,15 @@ def ending(work: Work, chance: float) -> Ending:
     refused = _first(work, Standing.REFUSED)
     reason = f"provider_rejected: {_clean(refused.reason)}" if refused else "no_device"
     return _finished(work, "reject", reason, refused)
+
+
+def _bounced(work: Work, now: datetime) -> suppressions.NewSuppression | None:
+    """What a server says of a mailbox holds for the next message to it."""
+    outcome = next((each.outcome for each in work.deliveries), None)
+    if work.claim.channel == "email" and isinstance(outcome, Rejected) and outcome.bad_recipient:
+        source = f"message {work.id}"
+        return suppression(work.brand, "email", work.recipient, "hard_bounce", source, now)
+    return None
 
 
 def _again(work: Work, chance: float) -> queue.Waiting:

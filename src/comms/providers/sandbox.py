@@ -39,7 +39,7 @@ class Sandbox:
         """What the recipient asks for; anything else is taken."""
         trick = _trick(outgoing)
         if trick == REJECT:
-            return Rejected("recipient_rejected", bad_recipient=True)
+            return Rejected("recipient_rejected")  # no bad_recipient: it must be refused another time, too
         if trick == FLAKY and outgoing.attempt <= _FLAKY_REFUSALS:
             return TryLater("busy")
         if trick == SLOW:
