@@ -62,6 +62,14 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor[1:] in [re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles]
 
 
+def test_every_test_that_a_page_names_is_there() -> None:
+    there = set(
+        re.findall(r"def (test_\w+)", "".join(p.read_text() for p in ROOT.glob("tests/**/test_*.py")))
+    )
+    named = {name for page in PAGES for name in re.findall(r"`(test_\w+)`", page.read_text())}
+    assert named <= there, named - there
+
+
 def test_every_decision_is_listed() -> None:
     listed = (ROOT / "docs" / "decisions" / "README.md").read_text()
     for page in ROOT.glob("docs/decisions/0*.md"):
