@@ -91,6 +91,13 @@ class _Asked(NamedTuple):
 
 async def schedule(house: House, caller: Caller, request: Request) -> Accepted:
     """Accept a message, once: the same key again answers the first message."""
+    accepted = await _accept(house, caller, request)
+    replayed = "true" if accepted.replayed else "false"
+    house.metrics.accepted.add(request.kind, request.channel, replayed)
+    return accepted
+
+
+async def _accept(house: House, caller: Caller, request: Request) -> Accepted:
     caller.act_for(request.brand_id)
     for _ in range(_TRIES):
         await house.setup.refresh()

@@ -37,7 +37,9 @@ async def cancel(
     async with house.database.brand(brand_id) as connection:
         now = house.clock.sql_now()
         cancelled = await rows.cancel(connection, wanted, now, caller.actor, caller.request_id)
-        return [await _verdict(connection, each, cancelled) for each in wanted]
+        verdicts = [await _verdict(connection, each, cancelled) for each in wanted]
+    house.metrics.ended.add("cancelled", by=len(cancelled))
+    return verdicts
 
 
 async def repin(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from comms.actions.acceptor import Acceptor
 from comms.actions.setup import Setup
 from comms.clock import Clock
+from comms.metrics import Metrics
 from comms.settings import Settings
 from comms.store.database import Database
 
@@ -21,5 +22,7 @@ class House:
     acceptor: Acceptor
     clock: Clock
     settings: Settings
+    metrics: Metrics = field(default_factory=Metrics)
+    """What this process counts of itself."""
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the process ends: nothing new is begun, and who waits is told what is known."""

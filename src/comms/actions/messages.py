@@ -61,10 +61,11 @@ async def cancel(house: House, caller: Caller, wanted: UUID) -> dict[str, Any]:
     """Cancelled: no provider has taken it, and none will. Twice is once."""
     bucket, now = bucket_of(wanted), house.clock.sql_now()
     async with house.database.brand(caller.brand_id) as connection:
-        await rows.cancel(connection, [wanted], now, caller.actor, caller.request_id)
+        cancelled = await rows.cancel(connection, [wanted], now, caller.actor, caller.request_id)
         row = await rows.get(connection, bucket, wanted)
     if row is None:
         raise not_found("message")
+    house.metrics.ended.add("cancelled", by=len(cancelled))
     if row["status"] != "cancelled":
         raise too_late(row["status"], "cancelled")
     return await show_message(house, row)
@@ -87,6 +88,7 @@ async def settle(house: House, caller: Caller, wanted: UUID, outcome: str) -> di
         raise Refused(
             409, "not_unknown", f"The message is {row['status']}; only an unknown one can be settled."
         )
+    house.metrics.ended.add("settled")
     if outcome == "retry":
         house.acceptor.wake()
     return await show_message(house, row)

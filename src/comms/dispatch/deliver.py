@@ -22,7 +22,7 @@ from comms.actions.setup import Account
 from comms.dispatch.accounts import Accounts
 from comms.dispatch.instants import Instants
 from comms.dispatch.record import Recorder
-from comms.dispatch.work import Delivery, Work
+from comms.dispatch.work import WORDS, Delivery, Work
 from comms.domain.content import Plain, Rendered, Sealed
 from comms.domain.decision import Facts, decide
 from comms.domain.outcome import Standing, goes_on
@@ -75,6 +75,8 @@ class Pipeline:
             return
         if await self._freeze(work, calls):
             await self._instants.reach(work.due_at)
+            if calls:
+                self._house.metrics.lateness.add(max(0.0, -self._instants.until(work.due_at)))
             await asyncio.gather(*(self._call(work, call) for call in calls))
             await self._recorder.record(work)
 
@@ -188,6 +190,7 @@ class Pipeline:
                     call.delivery.ended(_NOT_CALLED, account)
                 return
             outcome = await self._ask(work, call.delivery, account)
+            self._house.metrics.attempts.add(account.provider_id, WORDS[type(outcome)])
             call.delivery.ended(outcome, account)
             if not isinstance(outcome, Misconfigured):
                 return
@@ -206,6 +209,7 @@ class Pipeline:
         except Exception as error:  # noqa: BLE001 - what was valid when it was stored need not stay so: a certificate ends
             log.error("provider_not_built", provider_id=account.provider_id, problem=type(error).__name__)
             return Misconfigured("settings_refused")
+        asked = self._house.clock.monotonic()
         try:
             async with asyncio.timeout(self._call_seconds):
                 return await provider.send(self._outgoing(work, delivery, account))
@@ -214,6 +218,9 @@ class Pipeline:
         except Exception as error:  # noqa: BLE001 - an adapter's fault: whether it was taken, nobody knows
             log.error("provider_fault", provider_id=account.provider_id, problem=type(error).__name__)
             return Lost("adapter_fault")
+        finally:
+            took = self._house.clock.monotonic() - asked
+            self._house.metrics.provider.add(took, account.provider_id)
 
     def _has_time(self, work: Work) -> bool:
         """Does a whole call fit into what is left of the lease? Else another worker may act, and we not."""

@@ -101,6 +101,9 @@ class Recorder:
                 bounced = [each.bounced for each in group if each.bounced and each.ending.id in recorded]
                 if bounced:
                     await suppressions.add(connection, bounced, self._house.clock.now())
+        for entry in group:
+            if entry.ending.id in recorded:
+                self._house.metrics.ended.add(_shown(entry.ending))
         return [entry.ending.id in recorded for entry in group]
 
     async def _write_kind(self, connection: Connection | Pool, alike: list[_Entry]) -> set[UUID]:
@@ -115,6 +118,22 @@ _WRITES: dict[type[Ending], Callable[..., Awaitable[set[UUID]]]] = {
     queue.Waiting: queue.wait_again,
     queue.Unknown: queue.lose,
 }
+
+
+_SHOWN = {
+    "accept": "sent",
+    "reject": "failed",
+    "suppress": "suppressed",
+    "expire": "expired",
+    "retry": "retried",
+    "defer": "deferred",
+    "hold": "held",
+}
+
+
+def _shown(ending: Ending) -> str:
+    """The event as the timeline has it."""
+    return "unknown" if isinstance(ending, queue.Unknown) else _SHOWN[ending.event]
 
 
 def ending(work: Work, chance: float) -> Ending:

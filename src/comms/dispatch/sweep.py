@@ -27,8 +27,10 @@ async def sweep(house: House, ours: Collection[UUID] = ()) -> None:
     """
     await rescue(house, ours)
     engine, now = house.database.engine, house.clock.sql_now()
-    while await queue.expire_waiting(engine, now, TOO_LATE.words(), house.setup.held) == _BITE:
-        pass
+    expired = _BITE
+    while expired == _BITE:
+        expired = await queue.expire_waiting(engine, now, TOO_LATE.words(), house.setup.held)
+        house.metrics.ended.add("expired", by=expired)
     await workers.forget(engine)
 
 
@@ -40,9 +42,11 @@ async def rescue(house: House, ours: Collection[UUID] = ()) -> None:
         key = (row["bucket"], row["id"], row["attempt"])
         standings = [await _standing(house.setup, row, each) for each in row["deliveries"]]
         if standings and event(standings, stopped=None) == "lose":
-            await queue.lose_lapsed(house.database.engine, now, *key)
+            lost = await queue.lose_lapsed(house.database.engine, now, *key)
+            house.metrics.ended.add("unknown", by=lost)
         else:
-            await queue.rescue(house.database.engine, now, *key, _pause(row["attempt"]))
+            rescued = await queue.rescue(house.database.engine, now, *key, _pause(row["attempt"]))
+            house.metrics.ended.add("retried", by=rescued)
 
 
 def _pause(attempt: int) -> timedelta:

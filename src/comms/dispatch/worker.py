@@ -57,6 +57,7 @@ class Worker:
         self._report_every = min(1.0, house.settings.lease_seconds / 6)
         self._reported_at = float("-inf")
         self._heard = asyncio.Event()
+        house.metrics.in_flight = self._in_flight.__len__
         self._wanted = 0  # how much room the next claim waits for
         self._wake = asyncio.Event()
         self._floor = _BEGINNING
@@ -129,6 +130,7 @@ class Worker:
             self._engine, now, ahead, self._floor, limit, self.owner, self._lease, held
         )
         if claims:
+            self._house.metrics.claimed.add(by=len(claims))
             self._instants.observe(asked, claims[0].clock)
             self._floor = max(self._floor, claims[0].due_at - _MARGIN)
         return claims
