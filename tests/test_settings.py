@@ -55,6 +55,7 @@ def test_digits_stay_text_where_text_is_meant() -> None:
         ),
         ("COMMS_PORT", "secret", "COMMS_PORT must be a whole number."),
         ("COMMS_PORT", "70000", "COMMS_PORT must be at most 65535."),
+        ("COMMS_METRICS_PORT", "-1", "COMMS_METRICS_PORT must be at least 0."),
         ("COMMS_LOG_LEVEL", "secret", "COMMS_LOG_LEVEL must be one of debug, info, warning, error."),
     ],
 )

@@ -18,7 +18,18 @@ from prometheus_client import ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-ENDS = ("sent", "failed", "expired", "suppressed", "cancelled", "unknown", "settled", "retried", "deferred", "held")
+ENDS = (
+    "sent",
+    "failed",
+    "expired",
+    "suppressed",
+    "cancelled",
+    "unknown",
+    "settled",
+    "retried",
+    "deferred",
+    "held",
+)
 """What may become of a message or of an attempt, in the words of its timeline."""
 
 _LATENESS = (

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from urllib.parse import urlsplit
 
 import msgspec
@@ -37,6 +37,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     )
     host: Annotated[str, Meta(description="address to listen on", min_length=1)] = "127.0.0.1"
     port: Annotated[int, Meta(description="port to listen on; 0 picks a free one", ge=0, le=65535)] = 8080
+    metrics_port: Annotated[
+        Annotated[int, Meta(ge=0, le=65535)] | None,
+        Meta(
+            description="port on loopback for the metrics of a worker alone, or of the first of several processes"
+        ),
+    ] = None
     master_key: Annotated[str | None, Meta(description="the key that seals all others")] = None
     master_key_file: Annotated[Path | None, Meta(description="a file that holds the master key")] = None
     public_url: Annotated[
@@ -161,7 +167,7 @@ def _type_name(hint: Any) -> str:
         return _type_name(get_args(hint)[0])
     if get_origin(hint) is Literal:
         return " | ".join(get_args(hint))
-    if get_origin(hint) is UnionType:
+    if get_origin(hint) in {Union, UnionType}:
         return _type_name(get_args(hint)[0])
     return "path" if hint is Path else str(hint.__name__)
 

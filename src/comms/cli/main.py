@@ -63,17 +63,21 @@ def api(host: str | None, port: int | None, data_dir: Path | None) -> None:
 
 
 @main.command()
+@click.option(
+    "--metrics-port", type=click.IntRange(0, 65_535), help="port on loopback to show metrics on; 0 picks one"
+)
 @data_dir_option
-def worker(data_dir: Path | None) -> None:
+def worker(metrics_port: int | None, data_dir: Path | None) -> None:
     """A worker alone: shares the work of all others on the same database.
 
     \b
       COMMS_DATABASE_URL=postgresql://comms@db/comms comms worker
       comms worker --data-dir ./comms-data     # beside a running comms serve
+      comms worker --metrics-port 9108         # and http://127.0.0.1:9108/metrics
     """
     from comms.cli.running import run
 
-    run(in_force(data_dir=data_dir), api=False, worker=True)
+    run(in_force(metrics_port=metrics_port, data_dir=data_dir), api=False, worker=True)
 
 
 @main.command()

@@ -16,6 +16,7 @@ import click
 import structlog
 import uvicorn
 import uvloop
+from starlette.types import ASGIApp
 
 from comms import wiring
 from comms.actions.house import House
@@ -24,13 +25,14 @@ from comms.cli.shared import stop
 from comms.clock import Clock
 from comms.dispatch.worker import Worker
 from comms.embedded_postgres import EmbeddedPostgres
-from comms.http.app import application
+from comms.http.app import application, observatory
 from comms.settings import Settings
 
 log = structlog.get_logger()
 
 _LOOK_SECONDS = 0.5
 _BACKLOG = 2048
+_LOOPBACK = "127.0.0.1"
 _KEEP_ALIVE_SECONDS = 75  # longer than the minute after which load balancers let go of an idle connection
 
 Meanwhile = Callable[[House, str], Awaitable[bool]]
@@ -50,7 +52,8 @@ def run(
 ) -> None:
     """Run the parts until SIGTERM or Ctrl-C, then let what is in flight finish; in so many `processes`."""
     _tame_garbage_collection()
-    listener = _listen(settings) if api else None
+    listener = _listen(settings.host, settings.port) if api else None
+    figures = _figures(settings) if not api or processes > 1 else None
     key = wiring.master_key(settings)
     with wiring.database(settings, share=not (api and worker)) as found:
 
@@ -58,7 +61,7 @@ def run(
             await wiring.bring_up_to_date(found.dsn)
             async with (
                 wiring.house(found.dsn, settings, key, Clock()) as house,
-                _parts(house, found.dsn, listener, worker=worker) as (parts, stopped),
+                _parts(house, found.dsn, listener, figures, worker=worker) as (parts, stopped),
             ):
                 if found.server:
                     parts.create_task(_keep_alive(found.server, stopped))
@@ -66,6 +69,8 @@ def run(
                     parts.create_task(siblings.keep(processes - 1, listener, settings, stopped))
                 if listener and meanwhile:
                     parts.create_task(_beside(meanwhile, house, _address(listener), stopped))
+                if figures:
+                    click.echo(f"comms shows its metrics on {_address(figures)}/metrics")
                 click.echo(f"comms listens on {_address(listener)}" if listener else "comms worker runs")
 
         uvloop.run(main())
@@ -74,12 +79,12 @@ def run(
 def run_sibling(settings: Settings, listener: socket.socket) -> None:
     """One more API and worker on a socket and a database that another process keeps, until that one ends."""
     _tame_garbage_collection()
-    key = wiring.master_key(settings)
+    figures, key = _figures(settings), wiring.master_key(settings)
 
     async def main(dsn: str) -> None:
         async with (
             wiring.house(dsn, settings, key, Clock()) as house,
-            _parts(house, dsn, listener, worker=True) as (parts, stopped),
+            _parts(house, dsn, listener, figures, worker=True) as (parts, stopped),
         ):
             parts.create_task(siblings.first_ends(stopped))
 
@@ -96,7 +101,7 @@ def _tame_garbage_collection() -> None:
 
 @contextlib.asynccontextmanager
 async def _parts(
-    house: House, dsn: str, listener: socket.socket | None, *, worker: bool
+    house: House, dsn: str, listener: socket.socket | None, figures: socket.socket | None, *, worker: bool
 ) -> AsyncIterator[tuple[asyncio.TaskGroup, asyncio.Event]]:
     """Worker and API at work, with room for more beside them; left when all have ended."""
     stopped = asyncio.Event()
@@ -104,12 +109,23 @@ async def _parts(
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with asyncio.TaskGroup() as parts:
         if worker:
-            parts.create_task(Worker(house, wiring.tools(house)).run(stopped, dsn))
+            work = parts.create_task(Worker(house, wiring.tools(house)).run(stopped, dsn))
+            if figures:
+                _show_metrics(parts, house, figures, work)
         if listener:
-            server = _server(house)
+            server = _server(application(house), house)
             parts.create_task(server.serve([listener]))
             parts.create_task(_end(server, house, stopped))
         yield parts, stopped
+
+
+def _show_metrics(
+    parts: asyncio.TaskGroup, house: House, listener: socket.socket, work: asyncio.Task[None]
+) -> None:
+    """Until the work has ended, not only until it is told to: how a worker drains is seen, too."""
+    server = _server(observatory(house), house)
+    parts.create_task(server.serve([listener]))
+    work.add_done_callback(lambda _: setattr(server, "should_exit", True))
 
 
 async def _keep_alive(server: EmbeddedPostgres, stopped: asyncio.Event) -> None:
@@ -131,15 +147,20 @@ async def _beside(meanwhile: Meanwhile, house: House, address: str, stopped: asy
         stopped.set()
 
 
-def _listen(settings: Settings) -> socket.socket:
+def _figures(settings: Settings) -> socket.socket | None:
+    """Where a process shows its own metrics that has no address of its own for requests."""
+    return None if settings.metrics_port is None else _listen(_LOOPBACK, settings.metrics_port)
+
+
+def _listen(host: str, port: int) -> socket.socket:
     """The socket, bound before anything else starts: a port that is taken costs nothing but a sentence."""
     try:
-        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         family, _, _, _, address = found[0]
         return socket.create_server((str(address[0]), int(address[1])), family=family, backlog=_BACKLOG)
     except OSError as error:
         why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-        stop(f"{settings.host}, port {settings.port}: {why}.")
+        stop(f"{host}, port {port}: {why}.")
 
 
 def _address(listener: socket.socket) -> str:
@@ -147,10 +168,10 @@ def _address(listener: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def _server(house: House) -> _Server:
+def _server(shown: ASGIApp, house: House) -> _Server:
     return _Server(
         uvicorn.Config(
-            application(house),
+            shown,
             log_config=None,
             log_level="warning",
             access_log=False,

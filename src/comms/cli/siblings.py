@@ -26,13 +26,13 @@ _BACK_OFF = 1.0
 
 async def keep(count: int, listener: socket.socket, settings: Settings, stopped: asyncio.Event) -> None:
     """Run so many siblings until `stopped`; one that dies is started again."""
-    await asyncio.gather(*(_keep_one(listener, settings, stopped) for _ in range(count)))
+    await asyncio.gather(*(_keep_one(n, listener, settings, stopped) for n in range(1, count + 1)))
 
 
-async def _keep_one(listener: socket.socket, settings: Settings, stopped: asyncio.Event) -> None:
+async def _keep_one(n: int, listener: socket.socket, settings: Settings, stopped: asyncio.Event) -> None:
     stopping = asyncio.create_task(stopped.wait())
     while not stopped.is_set():
-        process = await _start(listener, settings)
+        process = await _start(n, listener, settings)
         ended = asyncio.create_task(process.wait())
         await asyncio.wait([ended, stopping], return_when=asyncio.FIRST_COMPLETED)
         if not stopped.is_set():
@@ -44,8 +44,10 @@ async def _keep_one(listener: socket.socket, settings: Settings, stopped: asynci
         await ended
 
 
-async def _start(listener: socket.socket, settings: Settings) -> Process:
-    fd = listener.fileno()
+async def _start(n: int, listener: socket.socket, settings: Settings) -> Process:
+    fd, given = listener.fileno(), {"COMMS_DATA_DIR": str(settings.data_dir)}
+    if settings.metrics_port:  # each its own: the shared address would show now this one's, now that one's
+        given["COMMS_METRICS_PORT"] = str(settings.metrics_port + n)
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -54,7 +56,7 @@ async def _start(listener: socket.socket, settings: Settings) -> Process:
         stdin=PIPE,
         stdout=asyncio.subprocess.DEVNULL,
         pass_fds=[fd],
-        env=os.environ | {"COMMS_DATA_DIR": str(settings.data_dir)},
+        env=os.environ | given,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from comms.actions.house import House
 from comms.domain.errors import Refused
 from comms.http import docs_page
+from comms.http.metrics import Metered, show_metrics
 from comms.http.openapi import document
 from comms.http.routes import ROUTES
 from comms.http.routing import Answer, Call, Resource, Route, refuse, respond, unknown_method
@@ -42,7 +43,18 @@ async def readyz(call: Call) -> Answer:
 OPEN = [
     Route("GET", "/healthz", None, healthz, "Is the process alive?", {200: Health}, tag="running"),
     Route("GET", "/readyz", None, readyz, "Does the database answer?", {200: Health}, tag="running"),
+    Route(
+        "GET",
+        "/metrics",
+        "admin:comms",
+        show_metrics,
+        "What Prometheus asks for",
+        {200: str},
+        tag="running",
+        local=True,
+    ),
 ]
+_OBSERVED = [route for route in OPEN if route.path != "/readyz"]
 
 
 DOCUMENT = document([*ROUTES, *OPEN])
@@ -51,32 +63,47 @@ DOCUMENT = document([*ROUTES, *OPEN])
 
 def application(house: House) -> ASGIApp:
     """The service."""
-    at: dict[str, list[Route]] = {}
-    for route in [*ROUTES, *OPEN]:
-        at.setdefault(route.path, []).append(route)
-    resources: dict[str, ASGIApp] = {path: Resource(house, routes) for path, routes in at.items()}
     pages: dict[str, ASGIApp] = {
         "/v1/openapi.json": Page(msgspec.json.encode(DOCUMENT), "application/json"),
         "/docs": Page(docs_page.page(DOCUMENT).encode(), "text/html; charset=utf-8"),
         "/docs/style.css": Page(docs_page.STYLE.encode(), "text/css; charset=utf-8"),
     }
-    return Addresses(resources | pages)
+    return _metered(house, _resources(house, [*ROUTES, *OPEN]) | pages)
+
+
+def observatory(house: House) -> ASGIApp:
+    """What a worker alone shows of itself."""
+    return _metered(house, _resources(house, _OBSERVED))
+
+
+def _resources(house: House, routes: Sequence[Route]) -> dict[str, ASGIApp]:
+    at: dict[str, list[Route]] = {}
+    for route in routes:
+        at.setdefault(route.path, []).append(route)
+    return {path: Resource(house, alike) for path, alike in at.items()}
+
+
+def _metered(house: House, answering: Mapping[str, ASGIApp]) -> ASGIApp:
+    metered = {path: Metered(house.metrics, path, who) for path, who in answering.items()}
+    return Addresses(metered, Metered(house.metrics, "none", _nothing))
+
+
+async def _nothing(_scope: Scope, _receive: Receive, send: Send) -> None:
+    await refuse(Refused(404, "not_found", "There is nothing at this address."), send)
 
 
 class Addresses:
     """Finds who answers at an address. One that is all words is found at once, and before any pattern."""
 
-    def __init__(self, answering: Mapping[str, ASGIApp]) -> None:
+    def __init__(self, answering: Mapping[str, ASGIApp], otherwise: ASGIApp) -> None:
+        self._otherwise = otherwise
         self._words = {path: who for path, who in answering.items() if "{" not in path}
         self._patterns = [(_pattern(path), who) for path, who in answering.items() if "{" in path]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand the request on, with the names that stand in its address."""
-        answering = self._words.get(scope["path"]) or self._match(scope)
-        if answering is None:
-            await refuse(Refused(404, "not_found", "There is nothing at this address."), send)
-        else:
-            await answering(scope, receive, send)
+        answering = self._words.get(scope["path"]) or self._match(scope) or self._otherwise
+        await answering(scope, receive, send)
 
     def _match(self, scope: Scope) -> ASGIApp | None:
         for pattern, who in self._patterns:

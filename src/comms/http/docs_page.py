@@ -64,7 +64,7 @@ def _parameters(parameters: list[dict[str, Any]]) -> str:
 
 
 def _response(document: dict[str, Any], status: str, answer: dict[str, Any]) -> str:
-    schema = answer["content"]["application/json"]["schema"]
+    (schema,) = (each["schema"] for each in answer["content"].values())
     codes = schema.get("properties", {}).get("error", {}).get("enum")
     if codes:
         listed = ", ".join(f"<code>{escape(code)}</code>" for code in codes)

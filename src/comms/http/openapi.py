@@ -87,7 +87,7 @@ def _operation(route: Route, links: Document) -> Document:
         },
     }
     if route.scope:
-        operation["security"] = [{"token": []}]
+        operation["security"] = [{"token": []}, *([{}] if route.local else [])]
         operation["x-required-scope"] = route.scope
     if parameters := [*_path_parameters(route), *_query_parameters(route), *_header_parameters(route)]:
         operation["parameters"] = parameters
@@ -97,10 +97,16 @@ def _operation(route: Route, links: Document) -> Document:
     return operation
 
 
-def _success(status: int, shape: type[Struct]) -> Document:
-    content = {"application/json": {"schema": _reference(shape)}}
+def _success(status: int, shape: type[Struct | str]) -> Document:
+    content = _content(shape)
     headers = _headers(["Idempotent-Replayed"] if shape is ScheduledMessage and status == 201 else [])
     return {"description": _REASONS[status], "content": content} | headers
+
+
+def _content(shape: type[Struct | str]) -> Document:
+    if issubclass(shape, str):
+        return {"text/plain": {"schema": {"type": "string"}}}
+    return {"application/json": {"schema": _reference(shape)}}
 
 
 def _headers(names: Iterable[str]) -> Document:
@@ -113,7 +119,7 @@ def _headers(names: Iterable[str]) -> Document:
 def _links(route: Route, routes: Sequence[Route]) -> Document:
     """What makes a thing that has an id leads to all that can be done with it."""
     made = route.answers.get(201)
-    if made is None or "id" not in made.__struct_fields__ or "{id}" in route.path:
+    if made is None or issubclass(made, str) or "id" not in made.__struct_fields__ or "{id}" in route.path:
         return {}
     followers = (each for each in routes if "{id}" in each.path and each.tag == route.tag)
     parameters = {"id": "$response.body#/id"}
@@ -159,7 +165,8 @@ def _reference(shape: type[Struct]) -> Document:
 
 
 def _shapes(route: Route) -> Iterator[type[Struct]]:
-    yield from (shape for shape in (route.body, *route.answers.values()) if shape)
+    known = (route.body, *route.answers.values())
+    yield from (shape for shape in known if shape and not issubclass(shape, str))
 
 
 def _tidy(schema: Any) -> Any:

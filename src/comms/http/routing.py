@@ -24,17 +24,19 @@ from comms.actions.house import House
 from comms.domain.caller import ANY, Caller
 from comms.domain.errors import Refused, Unavailable
 from comms.http import parsing
+from comms.http.loopback import is_local
 from comms.store.database import AWAY
 
 log = structlog.get_logger()
 
 _BODY_SECONDS = 30
-_NOBODY = Caller("nobody", "", frozenset(), UUID(int=0))
+NOBODY = Caller("nobody", "", frozenset(), UUID(int=0))
+"""Who calls where nobody has to say so."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Status, body and headers of a success."""
+    """Status, body and headers of a success; a body of bytes is sent as it is."""
 
     body: Any
     status: int = 200
@@ -68,20 +70,24 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One operation. `scope` None: anybody may call. `person`: a person's own token may, too."""
+    """One operation. `scope` None: anybody may call. `person`: a person's own token may, too.
+
+    `local`: from loopback anybody may call. An answer that is `str` is text.
+    """
 
     method: str
     path: str
     scope: str | None
     handler: Callable[[Call], Awaitable[Answer]]
     summary: str
-    answers: Mapping[int, type[Struct]]
+    answers: Mapping[int, type[Struct | str]]
     errors: Mapping[int, Sequence[str]] = field(default_factory=dict)
     body: type[Struct] | None = None
     query: type[Struct] | None = None
     headers: Sequence[str] = ()
     tag: str = "messages"
     person: bool = False
+    local: bool = False
 
     @property
     def name(self) -> str:
@@ -112,7 +118,8 @@ class Resource:
         started, request_id = time.perf_counter(), uuid4()
         made = await self._outcome(route, request, request_id)
         headers = {"Content-Type": "application/json", "X-Request-Id": str(request_id), **made.headers}
-        await respond(send, made.status, msgspec.json.encode(made.body), headers)
+        body = made.body if isinstance(made.body, bytes) else msgspec.json.encode(made.body)
+        await respond(send, made.status, body, headers)
         milliseconds = round((time.perf_counter() - started) * 1000, 1)
         log.debug("answered", route=route.path, method=route.method, status=made.status, ms=milliseconds)
 
@@ -120,18 +127,23 @@ class Resource:
         try:
             return await _call(route, self._house, request, request_id)
         except Refused as refused:
-            return _refusal(refused)
+            return self._refused(refused)
         except AWAY as error:
             log.warning("database_away", route=route.path, problem=type(error).__name__)
-            return _refusal(Unavailable())
+            return self._refused(Unavailable())
         except asyncio.CancelledError:  # the service ends, and its patience with this client
-            return _refusal(Unavailable())
+            return self._refused(Unavailable())
         except ClientDisconnect:
             return Answer({}, 499)  # nobody hears it
         except Exception as error:  # noqa: BLE001 - a fault of ours: its text may hold values, so only its name is kept
             problem = type(error).__name__
             log.error("request_failed", route=route.path, problem=problem, request_id=str(request_id))
-            return _refusal(Refused(500, "internal_error", "Something went wrong here; it has been logged."))
+            sorry = Refused(500, "internal_error", "Something went wrong here; it has been logged.")
+            return self._refused(sorry)
+
+    def _refused(self, refused: Refused) -> Answer:
+        self._house.metrics.refused.add(refused.code)
+        return _refusal(refused)
 
 
 async def refuse(refused: Refused, send: Send) -> None:
@@ -162,7 +174,8 @@ def _refusal(refused: Refused) -> Answer:
 async def _call(route: Route, house: House, request: Request, request_id: UUID) -> Answer:
     for name, value in request.path_params.items():
         parsing.check_name(name, value)
-    caller = await _authenticate(route, house, request, request_id) if route.scope else _NOBODY
+    free = route.scope is None or (route.local and is_local(request))
+    caller = NOBODY if free else await _authenticate(route, house, request, request_id)
     query = parsing.query(request.query_params.multi_items(), route.query) if route.query else None
     body = parsing.decode(await _read(request), route.body) if route.body else None
     return await route.handler(Call(house, caller, request, body, query))

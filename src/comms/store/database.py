@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import asyncpg
 import msgspec
@@ -47,6 +47,15 @@ _LIMITS = {
 }
 
 
+class Use(NamedTuple):
+    """How many connections of a pool are at work, wait for some, and may still be opened."""
+
+    pool: str
+    used: int
+    idle: int
+    unopened: int
+
+
 class Database:
     """The pools of one process: small and fixed, one a role, so that recording never starves."""
 
@@ -62,10 +71,20 @@ class Database:
             await connection.execute("select set_config('comms.brand', $1, true)", brand_id)
             yield connection
 
+    def uses(self) -> list[Use]:
+        """How far each pool is used, at this moment."""
+        pools = {"api": self._api, "engine": self.engine, "owner": self.owner}
+        return [_use(name, pool) for name, pool in pools.items()]
+
     async def close(self) -> None:
         """Give all connections back."""
         for pool in (self._api, self.engine, self.owner):
             await pool.close()
+
+
+def _use(name: str, pool: Pool) -> Use:
+    size, idle = pool.get_size(), pool.get_idle_size()
+    return Use(name, size - idle, idle, pool.get_max_size() - size)
 
 
 async def connect(dsn: str) -> Database:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import asyncpg
 
 from comms.store.database import Pool
@@ -11,6 +13,13 @@ from comms.store.statements import sql
 async def counts(pool: Pool) -> asyncpg.Record:
     """version, workers, overdue (by a minute), lapsed."""
     row = await pool.fetchrow(sql("health", "counts"))
+    assert row is not None  # noqa: S101 - a select without from answers one row
+    return row
+
+
+async def backlog(pool: Pool, now: datetime | None) -> asyncpg.Record:
+    """How many are `due` (100,000 at most) and `sending`; `overdue`: seconds since the oldest was due."""
+    row = await pool.fetchrow(sql("health", "backlog"), now)
     assert row is not None  # noqa: S101 - a select without from answers one row
     return row
 

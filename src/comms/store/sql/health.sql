@@ -6,6 +6,15 @@ select current_setting('server_version') as version,
   (select count(*) from queue where state = 'scheduled' and due_at < statement_timestamp() - interval '1 minute') as overdue,
   (select count(*) from queue where state = 'sending' and lease_until < statement_timestamp() - interval '1 minute') as lapsed;
 
+-- name: backlog
+-- Asked at every scrape: each part is a bounded walk along an index, however long the queue is.
+select
+  (select count(*) from (select from queue where state = 'scheduled' and due_at <= coalesce($1, statement_timestamp())
+    order by due_at limit 100000) as waiting) as due,
+  (select count(*) from (select from queue where state = 'sending' limit 100000) as taken) as sending,
+  greatest(0, extract(epoch from coalesce($1, statement_timestamp())
+    - (select due_at from queue where state = 'scheduled' order by due_at limit 1)))::float8 as overdue;
+
 -- name: unknown
 select brand_id, count(*) as messages from queue where state = 'unknown' group by brand_id order by brand_id;
 

@@ -1,0 +1,49 @@
+"""What Prometheus is told: what this process counted, and what the database knows at this moment."""
+
+from __future__ import annotations
+
+import asyncio
+
+import asyncpg
+from prometheus_client.core import GaugeMetricFamily
+
+from comms.actions.house import House
+from comms.metrics import gauge
+from comms.store import health as rows
+from comms.store.database import AWAY
+
+_PATIENCE = 1.0
+"""Seconds: a scrape says what this process knows even where the database is away, or slow."""
+
+
+async def scrape(house: House) -> bytes:
+    """The metrics as text."""
+    return house.metrics.expose([_pools(house), *await _queue(house)])
+
+
+def _pools(house: House) -> GaugeMetricFamily:
+    uses = [
+        ((use.pool, state), float(count))
+        for use in house.database.uses()
+        for state, count in (("used", use.used), ("idle", use.idle), ("unopened", use.unopened))
+    ]
+    return gauge("comms_pool_connections", "Connections to PostgreSQL.", ["pool", "state"], uses)
+
+
+async def _queue(house: House) -> list[GaugeMetricFamily]:
+    """What is left out is not known: an old value would pass for a new one."""
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            found = await rows.backlog(house.database.owner, house.clock.sql_now())
+    except (*AWAY, asyncpg.PostgresError):
+        return [_is_up(0)]
+    counts = [([state], found[state]) for state in ("due", "sending")]
+    return [
+        _is_up(1),
+        gauge("comms_backlog", "Messages due and not claimed, and being delivered.", ["state"], counts),
+        gauge("comms_oldest_due_seconds", "How long the oldest is due.", [], [([], found["overdue"])]),
+    ]
+
+
+def _is_up(value: int) -> GaugeMetricFamily:
+    return gauge("comms_database_up", "Did the database answer this scrape?", [], [([], value)])
