@@ -40,7 +40,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     metrics_port: Annotated[
         Annotated[int, Meta(ge=0, le=65535)] | None,
         Meta(
-            description="port on loopback for the metrics of a worker alone, or of the first of several processes"
+            description="port on loopback for the metrics of a worker alone; of several processes, the first"
         ),
     ] = None
     master_key: Annotated[str | None, Meta(description="the key that seals all others")] = None
