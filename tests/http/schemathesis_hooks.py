@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,12 +13,33 @@ _RECIPIENTS = {"email": "ada@example.org", "sms": "+15555550123"}
 _TOMORROW = (datetime.now(UTC) + timedelta(days=1)).isoformat()
 
 
+@schemathesis.serializer("application/x-ndjson")
+def one_line(_context: Any, value: Any) -> bytes:
+    """A batch of one: the document's schema is that of a line."""
+    return json.dumps(value).encode() + b"\n"
+
+
+@schemathesis.deserializer("application/x-ndjson")
+def its_verdict(_context: Any, response: Any) -> Any:
+    """What became of that line."""
+    (verdict,) = response.content.splitlines()
+    return json.loads(verdict)
+
+
 @schemathesis.check
 def shapes_are_refused_only_as_documented(_context: Any, response: Any, case: Any) -> None:
     """Of what the document allows, 422 may refuse what it means, never how it is written."""
-    if response.status_code == 422 and _is_meant_well(case):
+    judged = response.status_code == 422 or _is_batch(response, case)
+    if judged and _is_meant_well(case):
         refused = response.json()
-        assert refused["error"] not in {"validation_error", "unknown_field"}, refused["message"]
+        assert refused.get("error") not in {"validation_error", "unknown_field"}, refused["message"]
+
+
+@schemathesis.check
+def lines_that_break_the_document_are_refused(_context: Any, response: Any, case: Any) -> None:
+    """Of a batch the status says nothing: its verdict does."""
+    if _is_batch(response, case) and _is_body_broken(case):
+        assert json.loads(response.content)["status"] != 201
 
 
 @schemathesis.hook
@@ -40,8 +62,17 @@ def before_call(_context: Any, case: Any, _kwargs: Any) -> None:
         case.query["brand_id"] = _KNOWN["brand_id"]
 
 
+def _is_batch(response: Any, case: Any) -> bool:
+    return bool(response.status_code == 200 and case.operation.path.endswith("/batch"))
+
+
 def _is_meant_well(case: Any) -> bool:
     return case.meta is not None and case.meta.generation.mode is schemathesis.GenerationMode.POSITIVE
+
+
+def _is_body_broken(case: Any) -> bool:
+    body = case.meta.components.get("body") if case.meta is not None else None
+    return body is not None and body.mode is schemathesis.GenerationMode.NEGATIVE
 
 
 def _whole(value: Any) -> Any:

@@ -89,15 +89,15 @@ class _Asked(NamedTuple):
         return self.request.hipaa or bool(self.brand.settings.hipaa)
 
 
-async def schedule(house: House, caller: Caller, request: Request) -> Accepted:
-    """Accept a message, once: the same key again answers the first message."""
-    accepted = await _accept(house, caller, request)
+async def schedule(house: House, caller: Caller, request: Request, *, bulk: bool = False) -> Accepted:
+    """Accept a message, once: the same key again answers the first message. `bulk`: one of very many."""
+    accepted = await _accept(house, caller, request, bulk=bulk)
     replayed = "true" if accepted.replayed else "false"
     house.metrics.accepted.add(request.kind, request.channel, replayed)
     return accepted
 
 
-async def _accept(house: House, caller: Caller, request: Request) -> Accepted:
+async def _accept(house: House, caller: Caller, request: Request, *, bulk: bool) -> Accepted:
     caller.act_for(request.brand_id)
     for _ in range(_TRIES):
         await house.setup.refresh()
@@ -111,7 +111,7 @@ async def _accept(house: House, caller: Caller, request: Request) -> Accepted:
                 raise refused from None
             return await _replay(house, asked, known)
         try:
-            if await house.acceptor.submit(row, epoch):
+            if await house.acceptor.submit(row, epoch, bulk=bulk):
                 return Accepted(_fresh(asked, row), replayed=False)
         except rows.SetupMoved:
             house.setup.doubt()

@@ -18,6 +18,8 @@ WAKE = "comms_wake"
 
 _LARGEST = 256
 _WRITERS = 2
+_LARGEST_BULK = 512
+_BULK_WRITERS = 1
 _SOON = timedelta(seconds=1.5)
 """Workers look at the queue every second by themselves: only what is due sooner wakes them."""
 
@@ -34,12 +36,17 @@ class Acceptor:
         self._database = database
         self._clock = clock
         self._groups = Gather(self._write, _LARGEST, _WRITERS)
+        self._bulk = Gather(self._write, _LARGEST_BULK, _BULK_WRITERS)
         self._waking: asyncio.Task[None] | None = None
         self._wake_again = False
 
-    async def submit(self, row: NewMessage, epoch: int) -> bool:
-        """True where the row was written, False where its key is taken; `SetupMoved` where neither."""
-        return await self._groups.submit(_Checked(row, epoch))
+    async def submit(self, row: NewMessage, epoch: int, *, bulk: bool = False) -> bool:
+        """True where the row was written, False where its key is taken; `SetupMoved` where neither.
+
+        Rows of a batch (`bulk`) queue up by themselves: a single request never waits behind them.
+        """
+        groups = self._bulk if bulk else self._groups
+        return await groups.submit(_Checked(row, epoch))
 
     def wake(self) -> None:
         """Tell workers to look again. One notice is under way at a time: they queue up behind a lock.

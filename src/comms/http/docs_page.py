@@ -46,13 +46,20 @@ def _operation(document: dict[str, Any], method: str, path: str, operation: dict
     parts = [f"<p>Needs a token with the scope <code>{escape(scope)}</code>.</p>" if scope else ""]
     parts += [_parameters(operation["parameters"])] if "parameters" in operation else []
     if "requestBody" in operation:
-        schema = operation["requestBody"]["content"]["application/json"]["schema"]
+        schema = _schema(operation["requestBody"])
         parts.append(f"<h3>Body</h3>{_members(document, schema)}")
     parts += [_response(document, status, answer) for status, answer in operation["responses"].items()]
     return (
         f"<details><summary><b>{escape(method.upper())}</b><code>{escape(path)}</code>"
         f"<span>{escape(operation['summary'])}</span></summary>{''.join(parts)}</details>"
     )
+
+
+def _schema(content: dict[str, Any]) -> dict[str, Any]:
+    """Of a body or an answer, whatever its media type."""
+    (described,) = content["content"].values()
+    found: dict[str, Any] = described["schema"]
+    return found
 
 
 def _parameters(parameters: list[dict[str, Any]]) -> str:
@@ -64,7 +71,7 @@ def _parameters(parameters: list[dict[str, Any]]) -> str:
 
 
 def _response(document: dict[str, Any], status: str, answer: dict[str, Any]) -> str:
-    (schema,) = (each["schema"] for each in answer["content"].values())
+    schema = _schema(answer)
     codes = schema.get("properties", {}).get("error", {}).get("enum")
     if codes:
         listed = ", ".join(f"<code>{escape(code)}</code>" for code in codes)

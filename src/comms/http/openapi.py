@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from comms import __version__
 from comms.domain.brand import Channel
-from comms.http.routing import Route
+from comms.http.routing import NDJSON, Route
 from comms.http.shapes import ScheduledMessage
 
 _REF = "#/components/schemas/{name}"
@@ -45,6 +45,14 @@ _SAID_WITH = {
     "temporarily_unavailable": "Retry-After",
 }
 """The header that comes with a code."""
+
+_LINES = (
+    "NDJSON in, NDJSON out: the schemas of body and answer are those of one line, of 256 KiB at most. Blank "
+    "lines are passed over; each other one gets its verdict, in the same order and while they are read. "
+    "`line` counts from 1, blank ones too; `status`, `error` and `message` are what the call for one message "
+    "would have answered. A bad line harms no other. A client may write everything before it reads."
+)
+"""OpenAPI 3.1 has no word for a sequence of values; 3.2 has itemSchema."""
 
 Document = dict[str, Any]
 
@@ -82,7 +90,9 @@ def _operation(route: Route, links: Document) -> Document:
         "summary": route.summary,
         "tags": [route.tag],
         "responses": {
-            **{str(status): _success(status, shape) | links for status, shape in route.answers.items()},
+            **{
+                str(status): _success(route, status, shape) | links for status, shape in route.answers.items()
+            },
             **{str(status): _error(status, codes) for status, codes in sorted(errors.items())},
         },
     }
@@ -91,22 +101,23 @@ def _operation(route: Route, links: Document) -> Document:
         operation["x-required-scope"] = route.scope
     if parameters := [*_path_parameters(route), *_query_parameters(route), *_header_parameters(route)]:
         operation["parameters"] = parameters
-    if route.body:
-        content = {"application/json": {"schema": _reference(route.body)}}
-        operation["requestBody"] = {"required": True, "content": content}
+    if shape := route.body or route.line:
+        operation["requestBody"] = {"required": bool(route.body), "content": _content(route, shape)}
+    if route.line:
+        operation["description"] = _LINES
     return operation
 
 
-def _success(status: int, shape: type[Struct | str]) -> Document:
-    content = _content(shape)
-    headers = _headers(["Idempotent-Replayed"] if shape is ScheduledMessage and status == 201 else [])
-    return {"description": _REASONS[status], "content": content} | headers
-
-
-def _content(shape: type[Struct | str]) -> Document:
+def _content(route: Route, shape: type[Struct | str]) -> Document:
     if issubclass(shape, str):
         return {"text/plain": {"schema": {"type": "string"}}}
-    return {"application/json": {"schema": _reference(shape)}}
+    return {NDJSON if route.line else "application/json": {"schema": _reference(shape)}}
+
+
+def _success(route: Route, status: int, shape: type[Struct | str]) -> Document:
+    content = _content(route, shape)
+    headers = _headers(["Idempotent-Replayed"] if shape is ScheduledMessage and status == 201 else [])
+    return {"description": _REASONS[status], "content": content} | headers
 
 
 def _headers(names: Iterable[str]) -> Document:
@@ -165,7 +176,7 @@ def _reference(shape: type[Struct]) -> Document:
 
 
 def _shapes(route: Route) -> Iterator[type[Struct]]:
-    known = (route.body, *route.answers.values())
+    known = (route.body, route.line, *route.answers.values())
     yield from (shape for shape in known if shape and not issubclass(shape, str))
 
 

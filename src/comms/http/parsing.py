@@ -111,7 +111,7 @@ def _finite(text: str) -> float:
 
 
 def _whole(text: str) -> int:
-    if len(text) > _MOST_DIGITS:
+    if len(text.lstrip("-")) > _MOST_DIGITS:
         raise _too_large()
     return int(text)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comms.domain.brand import BrandSettings
 from comms.domain.permission import CODES as NOT_PERMITTED
-from comms.http import bulk, consents, devices, inbox, messages, setup, suppressions
+from comms.http import batch, bulk, consents, devices, inbox, messages, setup, suppressions
 from comms.http import shapes as s
 from comms.http.routing import Route
 
@@ -37,6 +37,15 @@ ROUTES = [
         {201: s.ScheduledMessage},
         {422: (*_UNACCEPTABLE, *_NEW, *_TIMES, *_BY_KEY)},
         body=s.Schedule,
+    ),
+    Route(
+        "POST",
+        "/v1/messages/schedule/batch",
+        WRITE,
+        batch.schedule_batch,
+        "Schedule many messages, line by line",
+        {200: s.LineVerdict},
+        line=s.Schedule,
     ),
     Route(
         "POST",

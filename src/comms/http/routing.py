@@ -1,15 +1,17 @@
 """A route as data, and the one way from a request to an answer.
 
 Authenticate, check the scope, decode, call one action, encode. What is refused anywhere on
-the way is answered as `{error, message}`.
+the way is answered as `{error, message}`. An answer that is made of pieces goes out as they come.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -29,6 +31,9 @@ from comms.store.database import AWAY
 
 log = structlog.get_logger()
 
+NDJSON = "application/x-ndjson"
+"""JSON, one value a line (ndjson.org)."""
+
 _BODY_SECONDS = 30
 NOBODY = Caller("nobody", "", frozenset(), UUID(int=0))
 """Who calls where nobody has to say so."""
@@ -36,7 +41,9 @@ NOBODY = Caller("nobody", "", frozenset(), UUID(int=0))
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Status, body and headers of a success; a body of bytes is sent as it is."""
+    """Status, body and headers of a success. JSON is made of the body, unless it is bytes, which are sent
+    as they are, or a generator of pieces.
+    """
 
     body: Any
     status: int = 200
@@ -50,6 +57,12 @@ class Call:
     house: House
     caller: Caller
     request: Request
+    renewed: Callable[[], Awaitable[Caller]]
+    """Who calls, by what is known of the token now; for calls that last."""
+
+    refused: Callable[[Exception], Refused]
+    """What an exception is to the caller; logged where it is our fault."""
+
     body: Any = None
     query: Any = None
 
@@ -72,7 +85,8 @@ class Call:
 class Route:
     """One operation. `scope` None: anybody may call. `person`: a person's own token may, too.
 
-    `local`: from loopback anybody may call. An answer that is `str` is text.
+    `local`: from loopback anybody may call. An answer that is `str` is text. `line` instead of `body`:
+    NDJSON comes in, and goes out as the answer, line by line, while the handler reads it.
     """
 
     method: str
@@ -83,6 +97,7 @@ class Route:
     answers: Mapping[int, type[Struct | str]]
     errors: Mapping[int, Sequence[str]] = field(default_factory=dict)
     body: type[Struct] | None = None
+    line: type[Struct] | None = None
     query: type[Struct] | None = None
     headers: Sequence[str] = ()
     tag: str = "messages"
@@ -118,30 +133,25 @@ class Resource:
         started, request_id = time.perf_counter(), uuid4()
         made = await self._outcome(route, request, request_id)
         headers = {"Content-Type": "application/json", "X-Request-Id": str(request_id), **made.headers}
-        body = made.body if isinstance(made.body, bytes) else msgspec.json.encode(made.body)
-        await respond(send, made.status, body, headers)
+        if isinstance(made.body, AsyncGenerator):
+            await stream(send, made.status, made.body, headers)
+        else:
+            body = made.body if isinstance(made.body, bytes) else msgspec.json.encode(made.body)
+            await respond(send, made.status, body, headers)
         milliseconds = round((time.perf_counter() - started) * 1000, 1)
         log.debug("answered", route=route.path, method=route.method, status=made.status, ms=milliseconds)
 
     async def _outcome(self, route: Route, request: Request, request_id: UUID) -> Answer:
         try:
             return await _call(route, self._house, request, request_id)
-        except Refused as refused:
-            return self._refused(refused)
-        except AWAY as error:
-            log.warning("database_away", route=route.path, problem=type(error).__name__)
-            return self._refused(Unavailable())
         except asyncio.CancelledError:  # the service ends, and its patience with this client
-            return self._refused(Unavailable())
+            return self._counted(Unavailable())
         except ClientDisconnect:
             return Answer({}, 499)  # nobody hears it
-        except Exception as error:  # noqa: BLE001 - a fault of ours: its text may hold values, so only its name is kept
-            problem = type(error).__name__
-            log.error("request_failed", route=route.path, problem=problem, request_id=str(request_id))
-            sorry = Refused(500, "internal_error", "Something went wrong here; it has been logged.")
-            return self._refused(sorry)
+        except Exception as error:  # noqa: BLE001 - whatever it was, it is answered
+            return self._counted(_refused(route, request_id, error))
 
-    def _refused(self, refused: Refused) -> Answer:
+    def _counted(self, refused: Refused) -> Answer:
         self._house.metrics.refused.add(refused.code)
         return _refusal(refused)
 
@@ -155,10 +165,32 @@ async def refuse(refused: Refused, send: Send) -> None:
 
 async def respond(send: Send, status: int, body: bytes, headers: Mapping[str, str]) -> None:
     """An answer as ASGI wants it; nothing of ours is for anybody's cache."""
-    named = {"Content-Length": str(len(body)), "Cache-Control": "no-store", **headers}
+    await _start(send, status, {"Content-Length": str(len(body)), **headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def stream(
+    send: Send, status: int, pieces: AsyncGenerator[bytes, None], headers: Mapping[str, str]
+) -> None:
+    """The same, piece by piece. The head waits for the first: until then a body that was announced
+    with `Expect: 100-continue` is asked for.
+    """
+    try:
+        async with aclosing(pieces):
+            piece = await anext(pieces, b"")
+            await _start(send, status, headers)
+            while piece:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                piece = await anext(pieces, b"")
+        await send({"type": "http.response.body", "body": b""})
+    except asyncio.CancelledError:
+        return  # the service ends: an answer that stays unfinished is not taken for a whole one
+
+
+async def _start(send: Send, status: int, headers: Mapping[str, str]) -> None:
+    named = {"Cache-Control": "no-store", **headers}
     raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in named.items()]
     await send({"type": "http.response.start", "status": status, "headers": raw})
-    await send({"type": "http.response.body", "body": body})
 
 
 def unknown_method(known: Iterable[str]) -> Refused:
@@ -171,14 +203,28 @@ def _refusal(refused: Refused) -> Answer:
     return Answer({"error": refused.code, "message": refused.message}, refused.status, refused.headers)
 
 
+def _refused(route: Route, request_id: UUID, error: Exception) -> Refused:
+    if isinstance(error, Refused):
+        return error
+    problem = type(error).__name__
+    if isinstance(error, AWAY):
+        log.warning("database_away", route=route.path, problem=problem)
+        return Unavailable()
+    # A fault of ours: its text may hold values, so only its name is kept.
+    log.error("request_failed", route=route.path, problem=problem, request_id=str(request_id))
+    return Refused(500, "internal_error", "Something went wrong here; it has been logged.")
+
+
 async def _call(route: Route, house: House, request: Request, request_id: UUID) -> Answer:
     for name, value in request.path_params.items():
         parsing.check_name(name, value)
     free = route.scope is None or (route.local and is_local(request))
-    caller = NOBODY if free else await _authenticate(route, house, request, request_id)
+    renewed = partial(_authenticate, route, house, request, request_id)
+    refused = partial(_refused, route, request_id)
+    caller = NOBODY if free else await renewed()
     query = parsing.query(request.query_params.multi_items(), route.query) if route.query else None
     body = parsing.decode(await _read(request), route.body) if route.body else None
-    return await route.handler(Call(house, caller, request, body, query))
+    return await route.handler(Call(house, caller, request, renewed, refused, body, query))
 
 
 async def _authenticate(route: Route, house: House, request: Request, request_id: UUID) -> Caller:
@@ -204,19 +250,27 @@ async def _read(request: Request) -> bytes:
     """The body, as long as it is not too large and does not take too long: what is beyond is never kept."""
     announced = request.headers.get("Content-Length", "0")
     if announced.isdecimal() and int(announced) > parsing.LARGEST_BODY:
-        raise _too_large()
+        raise too_large("body")
     chunks, size = [], 0
     try:
         async with asyncio.timeout(_BODY_SECONDS):
             async for chunk in request.stream():
                 size += len(chunk)
                 if size > parsing.LARGEST_BODY:
-                    raise _too_large()
+                    raise too_large("body")
                 chunks.append(chunk)
     except TimeoutError:
-        raise Refused(408, "request_timeout", f"The body took longer than {_BODY_SECONDS} seconds.") from None
+        raise too_slow("The body took longer than", _BODY_SECONDS) from None
     return b"".join(chunks)
 
 
-def _too_large() -> Refused:
-    return Refused(413, "payload_too_large", f"The body may have {parsing.LARGEST_BODY // 1024} KiB at most.")
+def too_large(what: str) -> Refused:
+    """413 for a body or a line."""
+    return Refused(
+        413, "payload_too_large", f"The {what} may have {parsing.LARGEST_BODY // 1024} KiB at most."
+    )
+
+
+def too_slow(what: str, seconds: float) -> Refused:
+    """408 for a body."""
+    return Refused(408, "request_timeout", f"{what} {seconds:g} seconds.")

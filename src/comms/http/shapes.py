@@ -49,6 +49,24 @@ class Schedule(Send, frozen=True, forbid_unknown_fields=True, kw_only=True):
     scheduled_at: Instant
 
 
+class LineVerdict(Struct, frozen=True):
+    """What became of a line: 201 with `id` and `replayed`, or else `error` and `message`."""
+
+    line: Annotated[int, Meta(ge=1)]
+    status: Annotated[int, Meta(ge=201, le=503)]
+    id: Identifier | UnsetType = UNSET
+    replayed: bool | UnsetType = UNSET
+    error: str | UnsetType = UNSET
+    message: str | UnsetType = UNSET
+
+    more_schema: ClassVar[dict[str, Any]] = {
+        "oneOf": [
+            {"required": ["id", "replayed"], "properties": {"status": {"const": 201}}},
+            {"required": ["error", "message"], "properties": {"status": {"minimum": 400}}},
+        ],
+    }
+
+
 class ScheduledMessage(Struct, frozen=True):
     """A message as it stands."""
 
