@@ -13,11 +13,16 @@ import sys
 import asyncpg
 import uvloop
 
-from bench import accepts, dispatch, lateness
+from bench import accepts, batch, dispatch, lateness
 from bench.figures import HEADING
 from bench.service import service
 
-PARTS = {"accepts": accepts.measure, "dispatch": dispatch.measure, "lateness": lateness.measure}
+PARTS = {
+    "accepts": accepts.measure,
+    "batch": batch.measure,
+    "dispatch": dispatch.measure,
+    "lateness": lateness.measure,
+}
 
 
 async def _machine(dsn: str) -> str:
