@@ -260,6 +260,14 @@ async def test_one_and_one_point_nought_are_the_same_content(client: httpx.Async
         assert (await client.post("/v1/messages/schedule", content=text)).status_code == 201
 
 
+@pytest.mark.parametrize("number", [int(1.7e308), int(-1.7e308)], ids=["greatest", "least"])
+async def test_the_least_number_is_as_good_as_the_greatest(client: httpx.AsyncClient, number: int) -> None:
+    answer = await client.post(
+        "/v1/messages/schedule", json={**GOOD, "variables": {"name": "Ada", "n": number}}
+    )
+    assert answer.status_code == 201
+
+
 async def test_the_name_of_a_member_of_variables_is_not_said_back(client: httpx.AsyncClient) -> None:
     text = msgspec.json.encode(GOOD).replace(b'"name":"Ada"', b'"canary":1,"canary":2')
     answer = await client.post("/v1/messages/schedule", content=text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from comms.domain.errors import Refused
+from comms.render.engine import TooLong, alarm
 from comms.render.versions import Source, publish
 
 LONG = "x" * 64
@@ -27,6 +28,11 @@ HOSTILE = {
 }
 
 
+LOST = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+"""Hypothesis times the collector in a callback of its own; an alarm that goes off there is lost, and said."""
+
+
+@LOST
 @pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE.keys())
 def test_a_hostile_template_is_stopped_and_harms_only_itself(body: str) -> None:
     every_character = "".join(map(chr, range(0x20, 0xD000)))
@@ -34,6 +40,26 @@ def test_a_hostile_template_is_stopped_and_harms_only_itself(body: str) -> None:
         publish(Source("sms", body)).render({"v": every_character, "a": {}})
     assert refused.value.code in {"does_not_render", "invalid_template"}
     assert publish(Source("sms", "{{ a }}")).render({"a": "fine"}).body == "fine"
+
+
+class Finalized:
+    """Keeps the processor busy where Python loses every exception, until one comes."""
+
+    def __del__(self) -> None:
+        while True:
+            pass
+
+
+def loses_an_alarm_and_goes_on() -> None:
+    Finalized()
+    while True:
+        pass
+
+
+@LOST
+def test_an_alarm_that_python_lost_goes_off_again() -> None:
+    with pytest.raises(TooLong), alarm(0.05):
+        loses_an_alarm_and_goes_on()
 
 
 def test_data_is_never_a_template() -> None:

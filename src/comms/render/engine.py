@@ -227,12 +227,15 @@ def _parse(environment: Environment, source: str, place: str) -> BoundTemplate:
 
 @contextmanager
 def alarm(seconds: float = LONGEST) -> Iterator[None]:
-    """Raise `TooLong` inside the block once it has used the processor for longer than `seconds`."""
+    """Raise `TooLong` inside the block once it has used the processor for longer than `seconds`.
+
+    And once more after each further `seconds`: Python loses what is raised in a finalizer.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     _listen()
-    signal.setitimer(signal.ITIMER_PROF, seconds)
+    signal.setitimer(signal.ITIMER_PROF, seconds, seconds)
     try:
         yield
     finally:
