@@ -12,7 +12,7 @@ from comms.actions.house import House
 from comms.domain.caller import ANY, Caller
 from comms.domain.errors import Refused, not_found
 from comms.domain.schedule import show
-from comms.render.sms import segments
+from comms.domain.segments import segments
 from comms.render.versions import Source, publish
 from comms.store import setup as rows
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from comms.domain.content import Rendered
 from comms.domain.errors import Refused, TemplateRefused
+from comms.domain.segments import segments
 from comms.render.analysis import Keys, Need, is_missing, needs
 from comms.render.email import html, preheaders, text_part
 from comms.render.engine import LONGEST, Part, without_nulls
-from comms.render.sms import segments
 
 _TITLED = frozenset(["email", "push", "in_app"])
 _OPEN = {

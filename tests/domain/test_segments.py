@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from comms.render.sms import Segments, segments
+from comms.domain.segments import Segments, segments
 
 
 @pytest.mark.parametrize(
