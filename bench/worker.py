@@ -31,8 +31,8 @@ async def _main(dsn: str, given: settings.Settings, key: MasterKey) -> None:
 
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
-    async with wiring.house(dsn, given, key, Clock()) as house:
-        tools = dataclasses.replace(wiring.tools(house), keep_in_sandbox=note)
+    async with wiring.house(dsn, given, key, Clock()) as house, wiring.tools(house) as given_tools:
+        tools = dataclasses.replace(given_tools, keep_in_sandbox=note)
         print("bench worker runs", flush=True)
         await Worker(house, tools).run(stopped, dsn)
     print(msgspec.json.encode(left).decode())

@@ -19,7 +19,8 @@ from comms.clock import Clock
 from comms.embedded_postgres import CannotStart, EmbeddedPostgres, running_dsn
 from comms.gather import Gather
 from comms.privacy.keyring import MasterKey, MasterKeyWrong, make_key_file
-from comms.providers.catalogue import Tools
+from comms.providers.http import Http
+from comms.providers.kind import Tools
 from comms.settings import Settings
 from comms.store import setup as rows
 from comms.store.database import connect, connect_once
@@ -78,14 +79,22 @@ async def examine(dsn: str, settings: Settings, master: MasterKey) -> list[healt
         return await health.examine(built)
 
 
-def tools(built: House) -> Tools:
-    """What providers may use of the house."""
+@asynccontextmanager
+async def tools(built: House) -> AsyncIterator[Tools]:
+    """What providers may use, for as long as their connections are open."""
+    async with Http() as http:
+        yield tools_on(built, http)
+
+
+def tools_on(built: House, http: Http) -> Tools:
+    """What providers may use of the house, on these connections."""
     return Tools(
         put_in_inbox=Gather(partial(inbox.put, built), _TOGETHER).submit,
         keep_in_sandbox=Gather(partial(inbox.keep, built), _TOGETHER).submit,
         report=partial(inbox.report, built),
         sleep=asyncio.sleep,
         now=built.clock.now,
+        http=http,
     )
 
 

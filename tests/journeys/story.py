@@ -13,7 +13,8 @@ from comms.actions.acceptance import Request
 from comms.actions.house import House
 from comms.domain.caller import Caller
 from comms.domain.schedule import show
-from comms.providers.catalogue import Tools
+from comms.providers.http import Http
+from comms.providers.kind import Tools
 from comms.testing import FakeClock
 
 RECIPIENTS = {"email": "ada@example.org", "sms": "+15555550123", "push": "token-1", "in_app": "ada"}
@@ -25,11 +26,13 @@ def ask(clock: FakeClock, channel: str = "sms", **changes: Any) -> Request:
     return replace(request, **changes)
 
 
-def tools(house: House) -> Tools:
+def tools(house: House, http: Http | None = None) -> Tools:
+    """A journey that calls a vendor brings its connections, and closes them."""
+
     async def no_sleep(_seconds: float) -> None:
         return None
 
-    return replace(wiring.tools(house), sleep=no_sleep)
+    return replace(wiring.tools_on(house, http or Http()), sleep=no_sleep)
 
 
 async def events(house: House, caller: Caller, message_id: str) -> list[str]:

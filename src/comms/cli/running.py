@@ -109,7 +109,7 @@ async def _parts(
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with asyncio.TaskGroup() as parts:
         if worker:
-            work = parts.create_task(Worker(house, wiring.tools(house)).run(stopped, dsn))
+            work = parts.create_task(_work(house, dsn, stopped))
             if figures:
                 _show_metrics(parts, house, figures, work)
         if listener:
@@ -117,6 +117,11 @@ async def _parts(
             parts.create_task(server.serve([listener]))
             parts.create_task(_end(server, house, stopped))
         yield parts, stopped
+
+
+async def _work(house: House, dsn: str, stopped: asyncio.Event) -> None:
+    async with wiring.tools(house) as tools:
+        await Worker(house, tools).run(stopped, dsn)
 
 
 def _show_metrics(

@@ -6,7 +6,8 @@ import asyncio
 
 from comms.actions.setup import Account
 from comms.providers.base import Provider
-from comms.providers.catalogue import Tools, build
+from comms.providers.catalogue import build
+from comms.providers.kind import Tools
 
 
 class Accounts:

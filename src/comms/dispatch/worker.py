@@ -24,7 +24,7 @@ from comms.dispatch.deliver import Pipeline
 from comms.dispatch.instants import Instants
 from comms.dispatch.record import Recorder
 from comms.dispatch.sweep import sweep
-from comms.providers.catalogue import Tools
+from comms.providers.kind import Tools
 from comms.store import queue, workers
 from comms.store.database import AWAY, connect_once
 

@@ -1,82 +1,40 @@
-"""Every kind of provider, in plain sight: what it carries, what it is told, how it is built."""
+"""Every kind of provider, by name. What a kind carries, is told and needs stands in its own file."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 
 from comms.domain.complaints import explain
 from comms.domain.errors import Refused
-from comms.providers.base import Outgoing, Provider
-from comms.providers.inbox import Inbox
-from comms.providers.sandbox import Sandbox
-from comms.providers.smtp import Smtp, SmtpSettings
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What a provider may be handed of the house: functions, never the store."""
-
-    put_in_inbox: Callable[[Outgoing], Awaitable[None]]
-    keep_in_sandbox: Callable[[Outgoing], Awaitable[None]]
-    report: Callable[[Outgoing, str], Awaitable[None]]
-    sleep: Callable[[float], Awaitable[None]]
-    now: Callable[[], datetime]
-
-
-class NoSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """For kinds that need none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """One kind. `build` takes the settings, the secrets by name and the tools.
-
-    `needs_sender`: a brand without a sender for the channel can't use it. `may_carry_phi` looks at the
-    settings: a provider with a BAA on a line that anybody can read is none.
-    """
-
-    channels: frozenset[str]
-    settings: type[Struct]
-    secrets: frozenset[str]
-    idempotent: bool
-    build: Callable[[Any, dict[str, str], Tools], Provider]
-    needs_sender: bool = False
-    may_carry_phi: Callable[[dict[str, Any]], bool] = lambda _: True
-
-
-_ALL = frozenset(["email", "sms", "push", "in_app"])
+from comms.providers import (
+    inbox,
+    mailgun,
+    postmark,
+    resend,
+    sandbox,
+    sendgrid,
+    smtp,
+    telnyx,
+    twilio,
+    vonage,
+)
+from comms.providers.base import Provider
+from comms.providers.kind import Kind, Tools
 
 KINDS: dict[str, Kind] = {
-    "inbox": Kind(
-        frozenset(["in_app"]),
-        NoSettings,
-        frozenset(),
-        Inbox.idempotent,
-        lambda _s, _k, t: Inbox(t.put_in_inbox),
-    ),
-    "sandbox": Kind(
-        _ALL,
-        NoSettings,
-        frozenset(),
-        Sandbox.idempotent,
-        lambda _s, _k, t: Sandbox(t.keep_in_sandbox, t.report, t.sleep),
-    ),
-    "smtp": Kind(
-        frozenset(["email"]),
-        SmtpSettings,
-        frozenset(["password"]),
-        Smtp.idempotent,
-        lambda s, k, t: Smtp(s, k.get("password"), t.now),
-        needs_sender=True,
-        may_carry_phi=lambda settings: settings.get("tls") != "none",
-    ),
+    "inbox": inbox.KIND,
+    "mailgun": mailgun.KIND,
+    "postmark": postmark.KIND,
+    "resend": resend.KIND,
+    "sandbox": sandbox.KIND,
+    "sendgrid": sendgrid.KIND,
+    "smtp": smtp.KIND,
+    "telnyx": telnyx.KIND,
+    "twilio": twilio.KIND,
+    "vonage": vonage.KIND,
 }
 
 
@@ -87,7 +45,7 @@ def check(kind: str, settings: dict[str, Any], secrets: set[str]) -> None:
             422, "unknown_kind", f"There is no such kind of provider; there are {', '.join(sorted(KINDS))}."
         )
     found = KINDS[kind]
-    names = {field.name for field in msgspec.structs.fields(found.settings)}
+    names = {field.encode_name for field in msgspec.structs.fields(found.settings)}
     _refuse_unknown("settings", set(settings), names)
     _refuse_unknown("secrets", secrets, set(found.secrets))
     try:

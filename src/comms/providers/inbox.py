@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from comms.providers.base import Accepted, Outcome, Outgoing
+from comms.providers.kind import Kind, NoSettings
 
 
 class Inbox:
@@ -22,3 +23,12 @@ class Inbox:
 
     async def close(self) -> None:
         """Nothing is held."""
+
+
+KIND = Kind(
+    channels=frozenset(["in_app"]),
+    settings=NoSettings,
+    secrets=frozenset(),
+    idempotent=Inbox.idempotent,
+    build=lambda _settings, _secrets, tools: Inbox(tools.put_in_inbox),
+)

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from comms.providers.base import Accepted, Lost, Outcome, Outgoing, Rejected, TryLater
+from comms.providers.kind import Kind, NoSettings
 
 REJECT, FLAKY, SLOW, LOST, BOUNCE = "reject", "flaky", "slow", "lost", "bounce"
 
@@ -71,3 +72,12 @@ def _trick(outgoing: Outgoing) -> str | None:
         return local if local in _DIGITS.values() else None
     names = (outgoing.recipient, outgoing.person_id)
     return next((trick for trick in _DIGITS.values() if any(name.endswith(trick) for name in names)), None)
+
+
+KIND = Kind(
+    channels=frozenset(["email", "sms", "push", "in_app"]),
+    settings=NoSettings,
+    secrets=frozenset(),
+    idempotent=Sandbox.idempotent,
+    build=lambda _settings, _secrets, tools: Sandbox(tools.keep_in_sandbox, tools.report, tools.sleep),
+)

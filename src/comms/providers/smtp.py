@@ -15,7 +15,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from email.errors import MessageError
-from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
 from email.utils import format_datetime
@@ -27,12 +26,13 @@ from msgspec import Meta, Struct
 
 from comms.domain.recipient import on_the_wire
 from comms.providers.base import Accepted, Lost, Misconfigured, Outcome, Outgoing, Rejected, TryLater
+from comms.providers.kind import Kind
+from comms.providers.mail import HEADERS, mailbox, one_line
 
 _GOODBYE_SECONDS = 1.0
 _MAILS_A_CONNECTION = 100
 _CONNECTIONS = 8
 _GREYLISTED_SECONDS = 300.0  # sooner is refused again (RFC 6647, section 2.2)
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _ENHANCED = re.compile(r"^([245]\.\d{1,3}\.\d{1,3})\b")
 _QUEUED = re.compile(r"\b(?:queued as|queue id|id=)\s*([0-9A-Za-z-]{4,64})\b", re.IGNORECASE)
 
@@ -271,26 +271,18 @@ def compose(outgoing: Outgoing, now: datetime) -> Mail:
     needs_utf8 = not (sender + recipient).isascii()
     # Bodies in seven bits: not every relay takes eight, and whoever re-encodes on the way breaks DKIM.
     mail = EmailMessage(policy=(SMTPUTF8 if needs_utf8 else SMTP).clone(cte_type="7bit"))
-    mail["From"] = _mailbox(sender, brand.name or "")
-    mail["To"] = _mailbox(recipient)
-    mail["Subject"] = _one_line(outgoing.content.subject or "")
+    mail["From"] = mailbox(sender, brand.name or "")
+    mail["To"] = mailbox(recipient)
+    mail["Subject"] = one_line(outgoing.content.subject or "")
     mail["Date"] = format_datetime(now)
     mail["Message-ID"] = f"<{outgoing.key}@{sender.rpartition('@')[2]}>"
-    mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday notices, please
+    for name, value in HEADERS.items():
+        mail[name] = value
     if brand.reply_to:
-        mail["Reply-To"] = _mailbox(on_the_wire(brand.reply_to))
+        mail["Reply-To"] = mailbox(on_the_wire(brand.reply_to))
     mail.set_content(outgoing.content.text or "")
     mail.add_alternative(outgoing.content.body, subtype="html")
     return Mail(sender, recipient, mail.as_bytes(), needs_utf8)
-
-
-def _mailbox(address: str, name: str = "") -> Address:
-    local, _, domain = _one_line(address).rpartition("@")
-    return Address(_one_line(name), username=local, domain=domain)
-
-
-def _one_line(text: str) -> str:
-    return _UNSAFE.sub(" ", text)
 
 
 def _context(settings: SmtpSettings) -> ssl.SSLContext | None:
@@ -299,3 +291,14 @@ def _context(settings: SmtpSettings) -> ssl.SSLContext | None:
     context = ssl.create_default_context(cadata=settings.ca)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
+
+
+KIND = Kind(
+    channels=frozenset(["email"]),
+    settings=SmtpSettings,
+    secrets=frozenset(["password"]),
+    idempotent=Smtp.idempotent,
+    build=lambda settings, secrets, tools: Smtp(settings, secrets.get("password"), tools.now),
+    needs_sender=True,
+    may_carry_phi=lambda settings: settings.get("tls") != "none",
+)

@@ -1,0 +1,46 @@
+"""What a kind of provider says of itself, and what it may be handed of the house."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct
+
+from comms.providers.base import Outgoing, Provider
+from comms.providers.http import Http
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a provider may be handed of the house: functions and connections, never the store."""
+
+    put_in_inbox: Callable[[Outgoing], Awaitable[None]]
+    keep_in_sandbox: Callable[[Outgoing], Awaitable[None]]
+    report: Callable[[Outgoing, str], Awaitable[None]]
+    sleep: Callable[[float], Awaitable[None]]
+    now: Callable[[], datetime]
+    http: Http
+
+
+class NoSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """For kinds that need none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind. `build` takes the settings, the secrets by name and the tools.
+
+    `needs_sender`: a brand without a sender for the channel can't use it. `may_carry_phi` looks at the
+    settings: a provider with a BAA on a line that anybody can read is none.
+    """
+
+    channels: frozenset[str]
+    settings: type[Struct]
+    secrets: frozenset[str]
+    idempotent: bool
+    build: Callable[[Any, dict[str, str], Tools], Provider]
+    needs_sender: bool = False
+    may_carry_phi: Callable[[dict[str, Any]], bool] = lambda _: True
