@@ -88,7 +88,7 @@ def test_every_library_has_its_reason() -> None:
 
 @pytest.fixture(scope="module")
 def surroundings(tmp_path_factory: pytest.TempPathFactory, postgres: str) -> Iterator[dict[str, str]]:
-    """What a reader has: `make demo` running, its address in COMMS, its token in TOKEN; an empty database."""
+    """What a reader has: `make demo` running at COMMS, its token, one for any brand, an empty database."""
     folder = tmp_path_factory.mktemp("reader")
     (folder / "make").write_text(MAKE)
     (folder / "make").chmod(0o755)
@@ -97,9 +97,25 @@ def surroundings(tmp_path_factory: pytest.TempPathFactory, postgres: str) -> Ite
         yield os.environ | {
             "COMMS": address,
             "TOKEN": token,
+            "ADMIN_TOKEN": _admin_token(folder / "data"),
             "DATABASE_URL": postgres.replace("/postgres?", "/docs?"),
             "PATH": f"{folder}:{COMMAND.parent}:{os.environ['PATH']}",
         }
+
+
+def _admin_token(data_dir: Path) -> str:
+    command = [
+        str(COMMAND),
+        "token",
+        "create",
+        "--brand",
+        "*",
+        "--scope",
+        "admin:comms",
+        "--data-dir",
+        str(data_dir),
+    ]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 async def _make_database(dsn: str) -> None:
