@@ -126,6 +126,7 @@ def show_settings() -> None:
     """Name, type, default and meaning of every setting.
 
     \b
+      comms settings
     Set one in the environment or in a file .env:
       COMMS_PORT=9000 comms serve
     """

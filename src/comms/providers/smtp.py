@@ -141,6 +141,8 @@ class _Connection:
         self._password = password
         self._mails = 0
         self._stage = Stage.HELLO
+        self._transport: asyncio.WriteTransport | None = None
+        """Ours to abort: the client forgets it as soon as it believes it closed."""
         self._client = aiosmtplib.SMTP(
             hostname=settings.host,
             port=settings.port,
@@ -162,10 +164,10 @@ class _Connection:
         self.close()
 
     def close(self) -> None:
-        transport = cast("asyncio.WriteTransport | None", self._client.transport)
         self._client.close()
-        if transport:
-            transport.abort()  # TLS would wait half a minute for the other side's goodbye
+        if self._transport:
+            self._transport.abort()  # TLS would wait half a minute for the other side's goodbye
+            self._transport = None
 
     async def send(self, mail: Mail, until: float) -> Outcome:
         self._stage = Stage.HELLO
@@ -212,13 +214,18 @@ class _Connection:
                 self.close()  # it had enough of us while we were idle
         self._mails = 0
         await self._client.connect()
+        self._keep_transport()
         await self._client.ehlo()
         if self._settings.tls == "starttls":
             if not self._client.supports_extension("starttls"):
                 return "starttls_not_offered"
             await self._client.starttls()
+            self._keep_transport()
             await self._client.ehlo()
         return await self._log_in()
+
+    def _keep_transport(self) -> None:
+        self._transport = cast("asyncio.WriteTransport | None", self._client.transport)
 
     async def _log_in(self) -> str | None:
         if self._settings.username is None:
