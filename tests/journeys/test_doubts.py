@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -19,6 +20,7 @@ from comms.dispatch.sweep import sweep
 from comms.dispatch.worker import Worker
 from comms.domain.brand import Routes
 from comms.domain.caller import Caller
+from comms.domain.schedule import DEFAULT_MAX_LATE
 from comms.providers.base import Accepted, Lost, Misconfigured, Outcome, Outgoing, TryLater
 from comms.providers.catalogue import KINDS
 from comms.store import queue
@@ -51,9 +53,13 @@ class Scripted:
 def provide(house: House, loop_health: Caller, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Set up a provider of a kind of its own, first on the route of SMS and push."""
 
-    async def provide(name: str, says: Says, *, idempotent: bool = False) -> Scripted:
+    async def provide(
+        name: str, says: Says, *, idempotent: bool = False, key_lasts: float = math.inf
+    ) -> Scripted:
         made = Scripted(says, idempotent=idempotent)
-        kind = replace(KINDS["sandbox"], idempotent=idempotent, build=lambda _s, _k, _t: made)
+        kind = replace(
+            KINDS["sandbox"], idempotent=idempotent, key_lasts=key_lasts, build=lambda _s, _k, _t: made
+        )
         monkeypatch.setitem(KINDS, name, kind)
         shared = {"baa": True, "limits": {}, "brands": None}
         await brands.put_provider(house, loop_health, name, name, {}, {}, **shared)  # type: ignore[arg-type]
@@ -102,6 +108,24 @@ async def test_a_lost_answer_is_asked_for_again_at_the_same_provider_only(
     assert await status(house, loop_health, made) == "sent"
     assert len({call.key for call in first.called}) == 1
     assert await outbox(house, loop_health) == []
+
+
+@pytest.mark.parametrize(
+    ("key_lasts", "stands"), [(DEFAULT_MAX_LATE + 1, "scheduled"), (DEFAULT_MAX_LATE, "unknown")]
+)
+async def test_a_key_that_might_be_forgotten_is_not_asked_with(
+    house: House,
+    loop_health: Caller,
+    clock: FakeClock,
+    worker: Worker,
+    provide: Any,
+    key_lasts: float,
+    stands: str,
+) -> None:
+    await provide("keyed", lambda _: Lost("reset"), idempotent=True, key_lasts=key_lasts)
+    made = await due(house, loop_health, clock)
+    await worker.once()
+    assert await status(house, loop_health, made) == stands
 
 
 @pytest.mark.parametrize("answer", [TryLater("busy"), Misconfigured("login_refused"), Lost("reset")])

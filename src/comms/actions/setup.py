@@ -59,10 +59,14 @@ class Account:
     brands: list[str] | None
     updated_at: datetime
 
-    @property
-    def is_idempotent(self) -> bool:
-        """Is a second call with the same key never a second message? Of a kind that is not known here: no."""
-        return self.kind in KINDS and KINDS[self.kind].idempotent
+    def may_be_asked_again(self, max_late: int) -> bool:
+        """Is a second call with the same key never a second message, for as long as the message is worth it?
+
+        Of a kind that is not known here: no. The first call is not before the message's time, the last not
+        after that and `max_late` seconds.
+        """
+        kind = KINDS.get(self.kind)
+        return kind is not None and kind.idempotent and max_late < kind.key_lasts
 
     def carries(self, brand_id: str, channel: str, *, hipaa: bool) -> bool:
         """May it take such a message?"""

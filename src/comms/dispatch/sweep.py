@@ -60,6 +60,8 @@ async def _standing(setup: Setup, row: asyncpg.Record, delivery: dict[str, Any])
     return standing(
         delivery["outcome"],
         delivery["doubts"],
-        idempotent=account is not None and account.is_idempotent,
+        idempotent=template is not None
+        and account is not None
+        and account.may_be_asked_again(template["max_late"]),
         prefers_duplicate=template is not None and template["on_unknown"] == "prefer_duplicate",
     )

@@ -45,11 +45,11 @@ class Delivery:
     outcome: Outcome | None = None
     """What this attempt brought; None: it was not part of it."""
 
-    def ended(self, outcome: Outcome, account: Account) -> None:
+    def ended(self, outcome: Outcome, account: Account, max_late: int) -> None:
         """Take what this attempt brought."""
         self.outcome, self.answer = outcome, WORDS[type(outcome)]
         self.reason = getattr(outcome, "reason", None)
-        self.provider_id, self.may_ask = account.provider_id, account.is_idempotent
+        self.provider_id, self.may_ask = account.provider_id, account.may_be_asked_again(max_late)
         self.doubts += isinstance(outcome, Lost)
 
 
@@ -65,6 +65,7 @@ class Work:
     recipient: str
     route: list[Account]
     category: str
+    max_late: int
     on_unknown: str
     facts: Facts
     verdict: Verdict

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -42,5 +43,8 @@ class Kind:
     secrets: frozenset[str]
     idempotent: bool
     build: Callable[[Any, dict[str, str], Tools], Provider]
+    key_lasts: float = math.inf
+    """Seconds for which the promise of `idempotent` is kept."""
+
     needs_sender: bool = False
     may_carry_phi: Callable[[dict[str, Any]], bool] = lambda _: True

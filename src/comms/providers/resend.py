@@ -15,6 +15,7 @@ from comms.providers.mail import HEADERS, Envelope, envelope
 from comms.providers.vendor import BaseUrl, Meanings, address, as_json, bearer, vendor_kind
 
 _LARGEST = 40 * 1024 * 1024
+_KEY_SECONDS = 86_400
 
 _MEANINGS = Meanings(
     "resend",
@@ -71,4 +72,4 @@ def read(answer: Answer) -> Outcome:
     return _MEANINGS.of(answer, answer.members.get("name"))
 
 
-KIND = vendor_kind("email", ResendSettings, ["api_key"], compose, read, idempotent=True)
+KIND = vendor_kind("email", ResendSettings, ["api_key"], compose, read, key_lasts=_KEY_SECONDS)

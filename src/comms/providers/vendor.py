@@ -77,18 +77,19 @@ def vendor_kind(
     compose: Compose[S],
     read: Callable[[Answer], Outcome],
     *,
-    idempotent: bool = False,
+    key_lasts: float = 0.0,
 ) -> Kind:
-    """A vendor that carries one channel; all its secrets are needed."""
+    """A vendor of one channel; all its secrets are needed. `key_lasts`: seconds; 0 where it has no key."""
     needed = frozenset(secrets)
     return Kind(
         channels=frozenset([channel]),
         settings=settings,
         secrets=needed,
-        idempotent=idempotent,
+        idempotent=key_lasts > 0,
         build=lambda given, held, tools: Vendor(
-            compose, read, given, needed, held, tools.http, idempotent=idempotent
+            compose, read, given, needed, held, tools.http, idempotent=key_lasts > 0
         ),
+        key_lasts=key_lasts,
         needs_sender=channel == "email",
         may_carry_phi=_is_encrypted,
     )
