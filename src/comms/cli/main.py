@@ -123,11 +123,10 @@ def migrate(data_dir: Path | None) -> None:
 
 @main.command(name="settings")
 def show_settings() -> None:
-    """Name, type, default and meaning of every setting.
+    """Name, type, default and meaning of every setting. Set them in the environment or in a file .env.
 
     \b
       comms settings
-    Set one in the environment or in a file .env:
       COMMS_PORT=9000 comms serve
     """
     in_force()  # a variable that is misspelt is said so here as well
