@@ -14,7 +14,8 @@ from comms.actions.house import House
 from comms.dispatch.sweep import sweep
 from comms.dispatch.worker import Worker
 from comms.domain.caller import Caller
-from comms.providers.base import Accepted, Misconfigured, Outcome, Outgoing
+from comms.domain.schedule import DEFAULT_MAX_LATE
+from comms.providers.base import Accepted, Lost, Misconfigured, Outcome, Outgoing
 from comms.store import workers
 from comms.testing import FakeClock
 from tests.journeys.story import ask, events, outbox, status
@@ -142,3 +143,18 @@ async def test_a_held_brand_still_takes_and_cancels_messages(
     made = await due(house, loop_health, clock)
     shown = await messages.cancel(house, loop_health, UUID(made))
     assert shown["status"] == "cancelled"
+
+
+async def test_what_a_hold_made_late_is_not_asked_for_with_a_key_that_might_be_forgotten(
+    house: House, loop_health: Caller, clock: FakeClock, worker: Worker, provide: Any
+) -> None:
+    keyed = await provide("keyed", lambda _: Lost("reset"), idempotent=True, key_lasts=DEFAULT_MAX_LATE + 1)
+    made = await due(house, loop_health, clock)
+    await worker.once()
+    assert await status(house, loop_health, made) == "scheduled"
+    await brands.hold(house, loop_health, "loop")
+    clock.advance(2 * DEFAULT_MAX_LATE)
+    await brands.release(house, loop_health, "loop", send_late=True)
+    await worker.once()
+    assert await status(house, loop_health, made) == "unknown"
+    assert len(keyed.called) == 1

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -59,14 +59,14 @@ class Account:
     brands: list[str] | None
     updated_at: datetime
 
-    def may_be_asked_again(self, max_late: int) -> bool:
-        """Is a second call with the same key never a second message, for as long as the message is worth it?
+    def may_be_asked_again(self, span: timedelta) -> bool:
+        """Is a second call with the same key never a second message, in all of `span`?
 
-        Of a kind that is not known here: no. The first call is not before the message's time, the last not
-        after that and `max_late` seconds.
+        That is from the message's time to its deadline: no call is before, none after, and the deadline
+        is later than `max_late` says where a hold was released. Of a kind that is not known here: no.
         """
         kind = KINDS.get(self.kind)
-        return kind is not None and kind.idempotent and max_late < kind.key_lasts
+        return kind is not None and kind.idempotent and span.total_seconds() < kind.key_lasts
 
     def carries(self, brand_id: str, channel: str, *, hipaa: bool) -> bool:
         """May it take such a message?"""

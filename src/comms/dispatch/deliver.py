@@ -113,7 +113,6 @@ class Pipeline:
             recipient=recipient,
             route=route,
             category=template["category"],
-            max_late=template["max_late"],
             on_unknown=template["on_unknown"],
             facts=facts,
             verdict=decide(facts),
@@ -133,9 +132,7 @@ class Pipeline:
             reason=row["reason"],
             doubts=row["doubts"],
             provider_id=row["provider_id"],
-            may_ask=account is not None
-            and _carries(account, work)
-            and account.may_be_asked_again(work.max_late),
+            may_ask=account is not None and _carries(account, work) and account.may_be_asked_again(work.span),
         )
 
     async def _render(self, work: Work) -> list[Delivery]:
@@ -174,7 +171,7 @@ class Pipeline:
             log.warning("not_marked", message_id=str(work.id), problem=type(error).__name__)
         # Whether the mark was written nobody knows; that nothing was called, we do, and say so.
         for call in calls:
-            call.delivery.ended(_NOT_CALLED, call.way[0], work.max_late)
+            call.delivery.ended(_NOT_CALLED, call.way[0], work.span)
         calls.clear()
         return True
 
@@ -185,16 +182,16 @@ class Pipeline:
                 return
             if not self._has_time(work):
                 if call.delivery.outcome is None:
-                    call.delivery.ended(_NOT_CALLED, account, work.max_late)
+                    call.delivery.ended(_NOT_CALLED, account, work.span)
                 return
             if work.brand.brand_id in self._house.setup.held:  # nothing is awaited between here and the call
                 work.is_held = True
                 if call.delivery.outcome is None:
-                    call.delivery.ended(_NOT_CALLED, account, work.max_late)
+                    call.delivery.ended(_NOT_CALLED, account, work.span)
                 return
             outcome = await self._ask(work, call.delivery, account)
             self._house.metrics.attempts.add(account.provider_id, WORDS[type(outcome)])
-            call.delivery.ended(outcome, account, work.max_late)
+            call.delivery.ended(outcome, account, work.span)
             if not isinstance(outcome, Misconfigured):
                 return
             log.error("provider_misconfigured", provider_id=account.provider_id, reason=outcome.reason)

@@ -60,8 +60,6 @@ async def _standing(setup: Setup, row: asyncpg.Record, delivery: dict[str, Any])
     return standing(
         delivery["outcome"],
         delivery["doubts"],
-        idempotent=template is not None
-        and account is not None
-        and account.may_be_asked_again(template["max_late"]),
+        idempotent=account is not None and account.may_be_asked_again(row["deadline"] - row["scheduled_at"]),
         prefers_duplicate=template is not None and template["on_unknown"] == "prefer_duplicate",
     )

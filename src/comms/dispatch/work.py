@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -45,11 +45,11 @@ class Delivery:
     outcome: Outcome | None = None
     """What this attempt brought; None: it was not part of it."""
 
-    def ended(self, outcome: Outcome, account: Account, max_late: int) -> None:
+    def ended(self, outcome: Outcome, account: Account, span: timedelta) -> None:
         """Take what this attempt brought."""
         self.outcome, self.answer = outcome, WORDS[type(outcome)]
         self.reason = getattr(outcome, "reason", None)
-        self.provider_id, self.may_ask = account.provider_id, account.may_be_asked_again(max_late)
+        self.provider_id, self.may_ask = account.provider_id, account.may_be_asked_again(span)
         self.doubts += isinstance(outcome, Lost)
 
 
@@ -65,7 +65,6 @@ class Work:
     recipient: str
     route: list[Account]
     category: str
-    max_late: int
     on_unknown: str
     facts: Facts
     verdict: Verdict
@@ -87,6 +86,11 @@ class Work:
     def due_at(self) -> datetime:
         """The instant before which nothing is handed over."""
         return self.claim.due_at
+
+    @property
+    def span(self) -> timedelta:
+        """From the message's time to its deadline."""
+        return self.claim.deadline - self.claim.scheduled_at
 
     def standing(self, delivery: Delivery) -> Standing:
         """Where one of the deliveries stands now."""

@@ -26,6 +26,7 @@ class Claim(NamedTuple):
     hipaa: bool
     address: Sealed
     variables: Sealed
+    scheduled_at: datetime
     due_at: datetime
     deadline: datetime
     attempt: int

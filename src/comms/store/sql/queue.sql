@@ -33,7 +33,7 @@ with due as (
     from claimed
 )
 select m.bucket, m.id, m.brand_id, m.channel, m.template_id, m.version_id, m.hipaa, m.address, m.variables,
-       c.due_at, c.deadline, c.attempt, statement_timestamp() as clock, c.revision <> m.revision as is_stale
+       m.scheduled_at, c.due_at, c.deadline, c.attempt, statement_timestamp() as clock, c.revision <> m.revision as is_stale
   from claimed c join message m using (bucket, id);
 
 -- name: content
@@ -178,7 +178,7 @@ select id from moved;
 -- name: lapsed
 -- Claims whose worker went silent, with what stands of their deliveries; not those that we still see
 -- through ourselves ($2): our lease may be over, our answer is not.
-select q.bucket, q.id, q.brand_id, q.attempt, m.template_id,
+select q.bucket, q.id, q.brand_id, q.attempt, q.deadline, m.scheduled_at, m.template_id,
        coalesce(jsonb_agg(jsonb_build_object('outcome', d.outcome, 'provider_id', d.provider_id,
                                              'doubts', d.doubts + (d.outcome is null)::int))
                 filter (where d.n is not null), '[]') as deliveries
@@ -186,7 +186,7 @@ select q.bucket, q.id, q.brand_id, q.attempt, m.template_id,
   join message m on m.bucket = q.bucket and m.id = q.id
   left join delivery d on d.bucket = q.bucket and d.message_id = q.id
  where q.state = 'sending' and q.lease_until < coalesce($1, statement_timestamp()) and q.id <> all ($2::uuid[])
- group by q.bucket, q.id, q.brand_id, q.attempt, q.lease_until, m.template_id
+ group by q.bucket, q.id, q.brand_id, q.attempt, q.deadline, q.lease_until, m.scheduled_at, m.template_id
  order by q.lease_until
  limit 500;
 
