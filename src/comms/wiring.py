@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import structlog
 
-from comms.actions import health, inbox
+from comms.actions import events, health, inbox
 from comms.actions.acceptor import Acceptor
 from comms.actions.house import House
 from comms.actions.setup import Setup
@@ -91,7 +91,7 @@ def tools_on(built: House, http: Http) -> Tools:
     return Tools(
         put_in_inbox=Gather(partial(inbox.put, built), _TOGETHER).submit,
         keep_in_sandbox=Gather(partial(inbox.keep, built), _TOGETHER).submit,
-        report=partial(inbox.report, built),
+        hear=partial(events.hear, built),
         sleep=asyncio.sleep,
         now=built.clock.now,
         http=http,

@@ -63,7 +63,7 @@ async def bulk_read(house: House, caller: Caller, brand_id: str, person_id: str,
     async with house.database.brand(brand_id) as connection:
         read = await items.bulk_read(connection, brand_id, person_hash, wanted, now)
         for item in read:
-            await items.report(connection, bucket_of(item), item, brand_id, now, "read", None)
+            await items.hear(connection, bucket_of(item), item, now, "read", None)
     return len(read)
 
 
@@ -97,15 +97,6 @@ async def outbox(
     async with house.database.brand(brand_id) as connection:
         rows = await items.sandbox(connection, brand_id, before, limit)
     return [_show_kept(brand, row) for row in rows], rows[-1]["n"] if len(rows) == limit else None
-
-
-async def report(house: House, outgoing: Outgoing, event: str) -> None:
-    """What a provider says afterwards, on the message's timeline."""
-    bucket, now = bucket_of(outgoing.message_id), house.clock.now()
-    details = {"provider_id": outgoing.provider_id}
-    await items.report(
-        house.database.engine, bucket, outgoing.message_id, outgoing.brand_id, now, event, details
-    )
 
 
 def _show_item(brand: Brand, row: asyncpg.Record) -> dict[str, Any]:

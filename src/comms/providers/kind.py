@@ -11,6 +11,7 @@ from typing import Any
 from msgspec import Struct
 
 from comms.providers.base import Outgoing, Provider
+from comms.providers.events import Happening, ParseEvents
 from comms.providers.http import Http
 
 
@@ -20,7 +21,9 @@ class Tools:
 
     put_in_inbox: Callable[[Outgoing], Awaitable[None]]
     keep_in_sandbox: Callable[[Outgoing], Awaitable[None]]
-    report: Callable[[Outgoing, str], Awaitable[None]]
+    hear: Callable[[str, list[Happening]], Awaitable[None]]
+    """What the provider of that id says without a webhook: receipts on a connection that it keeps."""
+
     sleep: Callable[[float], Awaitable[None]]
     now: Callable[[], datetime]
     http: Http
@@ -48,3 +51,5 @@ class Kind:
 
     needs_sender: bool = False
     may_carry_phi: Callable[[dict[str, Any]], bool] = lambda _: True
+    parse_events: ParseEvents | None = None
+    """Reads the provider's webhook; None where it has none."""

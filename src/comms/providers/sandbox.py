@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 
 from comms.providers.base import Accepted, Lost, Outcome, Outgoing, Rejected, TryLater
+from comms.providers.events import Event, Happening
 from comms.providers.kind import Kind, NoSettings
 
 REJECT, FLAKY, SLOW, LOST, BOUNCE = "reject", "flaky", "slow", "lost", "bounce"
@@ -28,12 +30,14 @@ class Sandbox:
     def __init__(
         self,
         keep: Callable[[Outgoing], Awaitable[None]],
-        report: Callable[[Outgoing, str], Awaitable[None]],
+        hear: Callable[[str, list[Happening]], Awaitable[None]],
         sleep: Callable[[float], Awaitable[None]],
+        now: Callable[[], datetime],
     ) -> None:
         self._keep = keep
-        self._report = report
+        self._hear = hear
         self._sleep = sleep
+        self._now = now
         self._later: set[asyncio.Task[None]] = set()
 
     async def send(self, outgoing: Outgoing) -> Outcome:
@@ -61,7 +65,15 @@ class Sandbox:
     async def _bounce(self, outgoing: Outgoing) -> None:
         """As bounces do: after the message was taken."""
         await self._sleep(_BOUNCE_SECONDS)
-        await self._report(outgoing, "bounced")
+        bounced = Event(
+            id=f"{outgoing.key}/bounced",
+            event="bounced",
+            at=self._now(),
+            key=outgoing.key,
+            recipient=outgoing.recipient,
+            for_good=True,
+        )
+        await self._hear(outgoing.provider_id, [bounced])
 
 
 def _trick(outgoing: Outgoing) -> str | None:
@@ -79,5 +91,7 @@ KIND = Kind(
     settings=NoSettings,
     secrets=frozenset(),
     idempotent=Sandbox.idempotent,
-    build=lambda _settings, _secrets, tools: Sandbox(tools.keep_in_sandbox, tools.report, tools.sleep),
+    build=lambda _settings, _secrets, tools: Sandbox(
+        tools.keep_in_sandbox, tools.hear, tools.sleep, tools.now
+    ),
 )

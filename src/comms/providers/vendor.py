@@ -6,7 +6,7 @@ A vendor's own file says how a delivery becomes a request, and what the vendor's
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Annotated, Any, Generic, TypeVar
@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from comms.providers.base import Lost, Misconfigured, Outcome, Outgoing, Rejected, TryLater
+from comms.providers.events import ParseEvents
 from comms.providers.http import Answer, Http, Request
 from comms.providers.kind import Kind
 
@@ -78,13 +79,18 @@ def vendor_kind(
     read: Callable[[Answer], Outcome],
     *,
     key_lasts: float = 0.0,
+    parse_events: ParseEvents | None = None,
+    webhook_secrets: Collection[str] = (),
 ) -> Kind:
-    """A vendor of one channel; all its secrets are needed. `key_lasts`: seconds; 0 where it has no key."""
+    """A vendor of one channel. `secrets` are all needed; `webhook_secrets` only to read its events.
+
+    `key_lasts`: seconds; 0 where it has no key.
+    """
     needed = frozenset(secrets)
     return Kind(
         channels=frozenset([channel]),
         settings=settings,
-        secrets=needed,
+        secrets=needed.union(webhook_secrets),
         idempotent=key_lasts > 0,
         build=lambda given, held, tools: Vendor(
             compose, read, given, needed, held, tools.http, idempotent=key_lasts > 0
@@ -92,6 +98,7 @@ def vendor_kind(
         key_lasts=key_lasts,
         needs_sender=channel == "email",
         may_carry_phi=_is_encrypted,
+        parse_events=parse_events,
     )
 
 

@@ -67,14 +67,13 @@ async def sandbox(
     return await connection.fetch(sql("items", "sandbox"), brand_id, before, limit)
 
 
-async def report(
+async def hear(
     connection: Connection | Pool,
     bucket: int,
     message_id: UUID,
-    brand_id: str,
-    now: datetime,
+    at: datetime,
     event: str,
     details: dict[str, Any] | None,
 ) -> None:
     """An event on a message's timeline that changes no status: delivered, bounced, read."""
-    await connection.execute(sql("items", "report"), bucket, message_id, brand_id, now, event, details)
+    await connection.execute(sql("items", "hear"), bucket, message_id, at, event, details)

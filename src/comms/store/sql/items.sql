@@ -21,5 +21,6 @@ select *, $7 from unnest($1::int[], $2::uuid[], $3::text[], $4::text[], $5::text
 -- name: sandbox
 select * from sandbox_item where brand_id = $1 and ($2::bigint is null or n < $2) order by n desc limit $3;
 
--- name: report
-insert into ledger (bucket, message_id, brand_id, at, event, details) values ($1, $2, $3, $4, $5, $6);
+-- name: hear
+insert into ledger (bucket, message_id, brand_id, at, event, details)
+select bucket, id, brand_id, $3, $4, $5 from message where bucket = $1 and id = $2;

@@ -1,0 +1,93 @@
+"""What providers say afterwards: one vocabulary for all of them.
+
+A provider's file reads its own webhook: `parse_events` checks the signature over the raw body and
+says what happened in the words below. What follows from it is decided elsewhere. Events come twice,
+late and out of order; each carries an id by which it is known again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+EventName = Literal[
+    "accepted",
+    "delivered",
+    "deferred",
+    "bounced",
+    "complained",
+    "opened",
+    "clicked",
+    "unsubscribed",
+    "read",
+    "failed",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """One call of a provider to us, as it came; nothing of it is true before its signature is.
+
+    `address` is the whole address that was asked for, as the provider knows it. `headers` answers to
+    any spelling of a name. `now` is by our clock.
+    """
+
+    address: str = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What became of a message that was taken.
+
+    `id` is the provider's own for this event, or made of what tells it from any other. `key` is ours, where
+    it comes back; else `reference` is what the provider called the message when it took it. `at` is by the
+    provider's clock. `for_good`: a bounce because there is no such address; a soft one is not. `reason` is a
+    short code, never prose.
+    """
+
+    id: str
+    event: EventName
+    at: datetime
+    key: str | None = None
+    reference: str | None = None
+    recipient: str | None = field(default=None, repr=False)
+    for_good: bool = False
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """A text from a person: STOP, START, HELP, or something else. Numbers are E.164."""
+
+    id: str
+    at: datetime
+    sender: str = field(repr=False)
+    to: str = field(repr=False)
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """The provider asks whether the address is ours: it wants `url` to be fetched, once."""
+
+    url: str = field(repr=False)
+
+
+Happening = Event | Inbound | Confirmation
+
+
+class Forged(Exception):
+    """The signature is missing, wrong or too old, or there is no secret to check it by."""
+
+
+class Unreadable(Exception):
+    """Signed, and not what this provider sends."""
+
+
+ParseEvents = Callable[[Any, Mapping[str, str], Incoming], list[Happening]]
+"""Of a provider's settings, secrets and one call to us; raises Forged or Unreadable, and nothing else."""
