@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from comms.domain.errors import Refused
 from comms.http import parsing
-from comms.http.shapes import Schedule
+from comms.http.shapes.messages import Schedule
 from tests.http.bad_inputs import GOOD, cases
 
 CASES = cases()

@@ -49,7 +49,7 @@ def schedule(body: IO[bytes], as_json: bool, data_dir: Path | None) -> None:
     from comms.actions import acceptance
     from comms.http import parsing
     from comms.http.messages import asked
-    from comms.http.shapes import Schedule
+    from comms.http.shapes.messages import Schedule
 
     wanted = parsing.decode(body.read(), Schedule)
 
@@ -76,7 +76,7 @@ def send(body: IO[bytes], wait: float | None, as_json: bool, data_dir: Path | No
     from comms.actions import acceptance
     from comms.http import parsing
     from comms.http.messages import PATIENCE, asked, outcome
-    from comms.http.shapes import Send
+    from comms.http.shapes.messages import Send
 
     wanted, patience = parsing.decode(body.read(), Send), PATIENCE if wait is None else wait
 
@@ -120,7 +120,7 @@ def list_messages(
     """
     from comms.http import parsing
     from comms.http.messages import search
-    from comms.http.shapes import Search
+    from comms.http.shapes.messages import Search
 
     named = {"brand_id": brand, "status": status, "channel": channel, "template_key": template}
     given = {name: value for name, value in named.items() if value is not None} | {"limit": limit}

@@ -16,7 +16,7 @@ from comms.http.metrics import Metered, show_metrics
 from comms.http.openapi import document
 from comms.http.routes import ROUTES
 from comms.http.routing import Answer, Call, Resource, Route, refuse, respond, unknown_method
-from comms.http.shapes import Health
+from comms.http.shapes.health import Health
 from comms.store import setup as rows
 
 _READY_SECONDS = 2.0

@@ -18,10 +18,11 @@ from comms.actions.batch import Batch
 from comms.domain.caller import Caller
 from comms.domain.errors import Refused
 from comms.http import parsing
+from comms.http.codes import WRITE
 from comms.http.lines import Line, Lines, Window
 from comms.http.messages import asked
-from comms.http.routing import NDJSON, Answer, Call, too_large, too_slow
-from comms.http.shapes import LineVerdict, Schedule
+from comms.http.routing import NDJSON, Answer, Call, Route, too_large, too_slow
+from comms.http.shapes.messages import LineVerdict, Schedule
 from comms.http.spool import Spool
 
 _LINES = 1024
@@ -140,3 +141,16 @@ class _Exchange:
             raise too_large("line")
         body = parsing.decode(line.text, Schedule)
         return await self._batch.schedule(who, asked(body, body.scheduled_at))
+
+
+ROUTES = [
+    Route(
+        "POST",
+        "/v1/messages/schedule/batch",
+        WRITE,
+        schedule_batch,
+        "Schedule many messages, line by line",
+        {200: LineVerdict},
+        line=Schedule,
+    ),
+]

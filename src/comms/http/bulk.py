@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from comms.actions import bulk
 from comms.domain.errors import invalid
+from comms.http.codes import INVALID, WRITE
 from comms.http.messages import cursor, page
-from comms.http.routing import Answer, Call
-from comms.http.shapes import CancelMany, Repin
+from comms.http.routing import Answer, Call, Route
+from comms.http.shapes.bulk import CancelMany, Repin, Verdicts
 
 
 async def cancel_many(call: Call) -> Answer:
@@ -33,3 +34,27 @@ async def repin_many(call: Call) -> Answer:
     wanted = (body.brand_id, body.template_key, body.channel)
     verdicts = await bulk.repin(call.house, call.caller, *wanted, cursor(body.cursor), body.limit)
     return Answer(page("data", verdicts, body.limit))
+
+
+ROUTES = [
+    Route(
+        "POST",
+        "/v1/messages/scheduled/cancel",
+        WRITE,
+        cancel_many,
+        "Cancel many messages",
+        {200: Verdicts},
+        {422: (*INVALID, "unknown_brand")},
+        body=CancelMany,
+    ),
+    Route(
+        "POST",
+        "/v1/messages/scheduled/repin",
+        WRITE,
+        repin_many,
+        "Give what waits the current version",
+        {200: Verdicts},
+        {422: (*INVALID, "unknown_brand")},
+        body=Repin,
+    ),
+]

@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from comms.actions import consents
-from comms.http import shapes as s
+from comms.http.codes import INVALID, PREFERENCES
 from comms.http.messages import cursor, page
-from comms.http.routing import Answer, Call
+from comms.http.routing import Answer, Call, Route
+from comms.http.shapes.common import BrandQuery
+from comms.http.shapes.consents import (
+    About,
+    Consent,
+    ConsentCheck,
+    ConsentList,
+    Preference,
+    PreferenceList,
+    PutConsent,
+    PutPreference,
+    Unsubscribed,
+)
 
 
 async def list_consents(call: Call) -> Answer:
@@ -17,7 +29,7 @@ async def list_consents(call: Call) -> Answer:
 
 async def put_consent(call: Call) -> Answer:
     """Consent that was given or withdrawn."""
-    body: s.PutConsent = call.body
+    body: PutConsent = call.body
     about = _about(body)
     made = await consents.put_consent(
         call.house, call.caller, about, opted_in=body.opted_in, source=body.source
@@ -44,10 +56,82 @@ async def list_preferences(call: Call) -> Answer:
 
 async def put_preference(call: Call) -> Answer:
     """A person's own switch."""
-    body: s.PutPreference = call.body
+    body: PutPreference = call.body
     made = await consents.put_preference(call.house, call.caller, _about(body), enabled=body.enabled)
     return Answer(made)
 
 
-def _about(body: s.About) -> consents.About:
+def _about(body: About) -> consents.About:
     return consents.About(body.brand_id, body.person_id, body.channel, body.category)
+
+
+ROUTES = [
+    Route(
+        "GET",
+        "/v1/consents/{person_id}",
+        PREFERENCES,
+        list_consents,
+        "A person's consents",
+        {200: ConsentList},
+        {422: (*INVALID, "unknown_brand")},
+        query=BrandQuery,
+        tag="permission",
+    ),
+    Route(
+        "PUT",
+        "/v1/consents",
+        PREFERENCES,
+        put_consent,
+        "Record consent, given or withdrawn",
+        {200: Consent},
+        {422: (*INVALID, "unknown_brand")},
+        body=PutConsent,
+        tag="permission",
+    ),
+    Route(
+        "POST",
+        "/v1/unsubscribe",
+        PREFERENCES,
+        unsubscribe,
+        "Withdraw consent",
+        {200: Unsubscribed},
+        {422: (*INVALID, "unknown_brand")},
+        body=About,
+        tag="permission",
+    ),
+    Route(
+        "POST",
+        "/v1/messaging/consent/check",
+        PREFERENCES,
+        check_consent,
+        "Has the person consented?",
+        {200: ConsentCheck},
+        {422: (*INVALID, "unknown_brand")},
+        body=About,
+        tag="permission",
+    ),
+    Route(
+        "GET",
+        "/v1/preferences/{person_id}",
+        PREFERENCES,
+        list_preferences,
+        "A person's preferences",
+        {200: PreferenceList},
+        {422: (*INVALID, "unknown_brand")},
+        query=BrandQuery,
+        tag="permission",
+        person=True,
+    ),
+    Route(
+        "PUT",
+        "/v1/preferences",
+        PREFERENCES,
+        put_preference,
+        "Set a person's preference",
+        {200: Preference},
+        {422: (*INVALID, "unknown_brand")},
+        body=PutPreference,
+        tag="permission",
+        person=True,
+    ),
+]

@@ -6,8 +6,10 @@ from uuid import UUID
 
 from comms.actions import devices
 from comms.domain.errors import invalid
-from comms.http.routing import Answer, Call
-from comms.http.shapes import PutDevice
+from comms.http.codes import INVALID, NOT_FOUND, READ, WRITE
+from comms.http.routing import Answer, Call, Route
+from comms.http.shapes.common import Removed
+from comms.http.shapes.devices import Device, DeviceList, DeviceQuery, DevicesQuery, PutDevice
 
 
 async def put_device(call: Call) -> Answer:
@@ -31,3 +33,40 @@ async def remove_device(call: Call) -> Answer:
         raise invalid("id must be a device's id, as the list shows it.") from None
     await devices.remove(call.house, call.caller, call.query.brand_id, device_id)
     return Answer({"removed": 1})
+
+
+ROUTES = [
+    Route(
+        "PUT",
+        "/v1/devices",
+        WRITE,
+        put_device,
+        "Register a device",
+        {200: Device},
+        {422: (*INVALID, "unknown_brand")},
+        body=PutDevice,
+        tag="push",
+    ),
+    Route(
+        "GET",
+        "/v1/devices",
+        READ,
+        list_devices,
+        "List a person's devices",
+        {200: DeviceList},
+        {422: (*INVALID, "unknown_brand")},
+        query=DevicesQuery,
+        tag="push",
+    ),
+    Route(
+        "DELETE",
+        "/v1/devices",
+        WRITE,
+        remove_device,
+        "Forget a device",
+        {200: Removed},
+        {**NOT_FOUND, 422: INVALID},
+        query=DeviceQuery,
+        tag="push",
+    ),
+]

@@ -17,9 +17,25 @@ from comms.domain import schedule as time
 from comms.domain.caller import Caller
 from comms.domain.errors import invalid
 from comms.domain.lifecycle import Status
+from comms.domain.permission import CODES as NOT_PERMITTED
 from comms.domain.recipient import normalise
-from comms.http.routing import Answer, Call
-from comms.http.shapes import Patch, Schedule, ScheduledQuery, Send
+from comms.http.codes import INVALID, NOT_FOUND, READ, WRITE
+from comms.http.routing import Answer, Call, Route
+from comms.http.shapes.common import BrandQuery
+from comms.http.shapes.messages import (
+    Explanation,
+    Patch,
+    RecentList,
+    Schedule,
+    ScheduledList,
+    ScheduledMessage,
+    ScheduledQuery,
+    Search,
+    Send,
+    SendResult,
+    Settle,
+    Timeline,
+)
 from comms.store.database import AWAY
 from comms.store.messages import Filter
 
@@ -205,3 +221,137 @@ def page(member: str, found: list[dict[str, Any]], limit: int) -> dict[str, Any]
     """A list's answer; with a cursor where there may be more."""
     more = {"next_cursor": found[-1]["id"]} if len(found) == limit else {}
     return {member: found, **more}
+
+
+_LATE = ("already_sent", "in_flight")
+_UNACCEPTABLE = (
+    *INVALID,
+    "template_not_found",
+    "missing_variables",
+    "does_not_render",
+    "phi_on_open_surface",
+    "no_route",
+)
+_NEW = ("unknown_brand", "invalid_recipient")
+_TIMES = ("scheduled_at_in_past", "scheduled_at_too_far")
+_BY_KEY = ("dedup_key_conflict", "dedup_key_cancelled")
+
+ROUTES = [
+    Route(
+        "POST",
+        "/v1/messages/schedule",
+        WRITE,
+        schedule_message,
+        "Schedule a message",
+        {201: ScheduledMessage},
+        {422: (*_UNACCEPTABLE, *_NEW, *_TIMES, *_BY_KEY)},
+        body=Schedule,
+    ),
+    Route(
+        "POST",
+        "/v1/messages/send",
+        WRITE,
+        send_message,
+        "Send a message now",
+        {200: SendResult},
+        {409: ("dedup_key_used",), 422: (*_UNACCEPTABLE, *_NEW, *NOT_PERMITTED)},
+        body=Send,
+        headers=("Prefer",),
+    ),
+    Route(
+        "GET",
+        "/v1/messages/scheduled",
+        READ,
+        list_scheduled,
+        "List scheduled messages",
+        {200: ScheduledList},
+        {422: (*INVALID, "unknown_brand")},
+        query=ScheduledQuery,
+    ),
+    Route(
+        "GET",
+        "/v1/messages/recent",
+        READ,
+        list_recent,
+        "List recent messages",
+        {200: RecentList},
+        {422: (*INVALID, "unknown_brand")},
+        query=BrandQuery,
+    ),
+    Route(
+        "POST",
+        "/v1/messages/scheduled/search",
+        READ,
+        search_scheduled,
+        "Search scheduled messages",
+        {200: ScheduledList},
+        {422: (*INVALID, "unknown_brand", "invalid_recipient")},
+        body=Search,
+    ),
+    Route(
+        "GET",
+        "/v1/messages/scheduled/{id}",
+        READ,
+        get_scheduled,
+        "Show a scheduled message",
+        {200: ScheduledMessage},
+        NOT_FOUND,
+    ),
+    Route(
+        "PATCH",
+        "/v1/messages/scheduled/{id}",
+        WRITE,
+        change_message,
+        "Change a waiting message",
+        {200: ScheduledMessage},
+        {**NOT_FOUND, 409: (*_LATE, "attempted", "not_changeable"), 422: (*_UNACCEPTABLE, *_TIMES)},
+        body=Patch,
+    ),
+    Route(
+        "POST",
+        "/v1/messages/scheduled/{id}/cancel",
+        WRITE,
+        cancel_message,
+        "Cancel a message",
+        {200: ScheduledMessage},
+        {**NOT_FOUND, 409: (*_LATE, "not_cancellable")},
+    ),
+    Route(
+        "POST",
+        "/v1/messages/scheduled/{id}/settle",
+        WRITE,
+        settle_message,
+        "Settle an unknown message",
+        {200: ScheduledMessage},
+        {**NOT_FOUND, 409: ("not_unknown",), 422: INVALID},
+        body=Settle,
+    ),
+    Route(
+        "GET",
+        "/v1/messages/{id}",
+        READ,
+        get_message,
+        "Show a message",
+        {200: SendResult},
+        NOT_FOUND,
+    ),
+    Route(
+        "GET",
+        "/v1/messages/{id}/timeline",
+        READ,
+        get_timeline,
+        "What happened to a message",
+        {200: Timeline},
+        NOT_FOUND,
+    ),
+    Route(
+        "GET",
+        "/v1/messages/{id}/explain",
+        READ,
+        explain_message,
+        "Why it was sent, or not",
+        {200: Explanation},
+        {404: ("not_found", "not_decided")},
+    ),
+]
+"""Order counts: words before `{id}`."""

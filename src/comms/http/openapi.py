@@ -12,7 +12,7 @@ from msgspec import Struct
 from comms import __version__
 from comms.domain.brand import Channel
 from comms.http.routing import NDJSON, Route
-from comms.http.shapes import ScheduledMessage
+from comms.http.shapes.messages import ScheduledMessage
 
 _REF = "#/components/schemas/{name}"
 _ALWAYS = {401: ("unauthenticated", "invalid_token"), 403: ("insufficient_scope", "forbidden")}
