@@ -2,7 +2,8 @@ PYTHON ?= python3
 UV ?= uv
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
-EXPORT := $(UV) export --quiet --no-emit-project --no-header --no-annotate --format requirements.txt
+COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	--no-emit-index-url --no-emit-find-links pyproject.toml
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev demo test bench format openapi lock clean
@@ -37,10 +38,10 @@ openapi: setup-dev ## write docs/openapi.json anew, after a change of the API
 	@$(BIN)/python -c 'from msgspec import json; from comms.http.app import DOCUMENT; \
 		print(json.format(json.encode(DOCUMENT)).decode())' > docs/openapi.json
 
-lock: ## resolve the dependencies anew (needs uv)
-	@$(UV) lock --quiet --upgrade
-	@$(EXPORT) --no-dev --output-file requirements.lock > /dev/null
-	@$(EXPORT) --output-file requirements-dev.lock > /dev/null
+lock: ## lock dependencies that were added (needs uv; UPGRADE=1: the newest of all)
+	@$(COMPILE) $(if $(UPGRADE),--upgrade) --output-file requirements.lock > /dev/null
+	@$(COMPILE) $(if $(UPGRADE),--upgrade) --group dev --constraint requirements.lock \
+		--output-file requirements-dev.lock > /dev/null
 	@! grep -nE '://|^--?(index|extra|find)' requirements.lock requirements-dev.lock
 
 clean: ## remove all that make made; comms-data stays

@@ -35,6 +35,14 @@ async def due(house: House, caller: Caller, clock: FakeClock, **changes: Any) ->
     return message_id
 
 
+async def hold(house: House, caller: Caller, worker: Worker) -> None:
+    """With a worker that has worked: it says that it knows."""
+    holding = asyncio.create_task(brands.hold(house, caller, "loop"))
+    await heard(house)
+    await worker._report()
+    await holding
+
+
 async def heard(house: House) -> None:
     """Once the hold is committed and this process has read it."""
     while "loop" not in house.setup.held:
@@ -152,7 +160,7 @@ async def test_what_a_hold_made_late_is_not_asked_for_with_a_key_that_might_be_f
     made = await due(house, loop_health, clock)
     await worker.once()
     assert await status(house, loop_health, made) == "scheduled"
-    await brands.hold(house, loop_health, "loop")
+    await hold(house, loop_health, worker)
     clock.advance(2 * DEFAULT_MAX_LATE)
     await brands.release(house, loop_health, "loop", send_late=True)
     await worker.once()
