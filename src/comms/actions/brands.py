@@ -102,6 +102,15 @@ async def get_brand(house: House, caller: Caller, brand_id: str) -> dict[str, An
     return show_brand(brand_id, brand.settings, brand.held_at)
 
 
+async def listed(house: House, caller: Caller) -> list[dict[str, Any]]:
+    """The brands that the caller may act for, by name."""
+    found = await rows.many(house.database.owner, "brands", caller.brand_id)
+    return [
+        show_brand(row["brand_id"], msgspec.convert(row["settings"], BrandSettings), row["held_at"])
+        for row in found
+    ]
+
+
 def show_brand(brand_id: str, settings: BrandSettings, held_at: datetime | None) -> dict[str, Any]:
     """A brand as callers see it: what was not set is not there."""
     members = {**msgspec.to_builtins(settings), "held_at": show(held_at) if held_at else None}
@@ -169,6 +178,11 @@ async def get_provider(house: House, caller: Caller, provider_id: str) -> dict[s
     ):
         raise not_found("provider")
     return show_provider(row)
+
+
+async def list_providers(house: House, caller: Caller) -> list[dict[str, Any]]:
+    """The providers that the caller may route to, by name, without their secrets."""
+    return [show_provider(row) for row in await rows.many(house.database.owner, "providers", caller.brand_id)]
 
 
 def show_provider(row: asyncpg.Record) -> dict[str, Any]:

@@ -67,6 +67,11 @@ async def listed(
     return [show_template(row) for row in found]
 
 
+async def get(house: House, caller: Caller, template_id: UUID) -> dict[str, Any]:
+    """The template with the published members."""
+    return show_template(_visible(caller, await rows.one(house.database.owner, "template", template_id)))
+
+
 async def add_version(
     house: House,
     caller: Caller,

@@ -154,6 +154,7 @@ def _explain(address: str, token: str) -> None:
         f"""
 Address  {address}
 Token    {token}
+Console  {address}/console
 Read on  {address}/docs
 
 Schedule one yourself; it goes out at once:

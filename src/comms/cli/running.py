@@ -23,6 +23,7 @@ from comms.actions.house import House
 from comms.cli import siblings
 from comms.cli.shared import stop
 from comms.clock import Clock
+from comms.console.app import console
 from comms.dispatch.worker import Worker
 from comms.embedded_postgres import EmbeddedPostgres
 from comms.http.app import application, observatory
@@ -113,7 +114,9 @@ async def _parts(
             if figures:
                 _show_metrics(parts, house, figures, work)
         if listener:
-            server = _server(application(house), house)
+            pages = console(house)
+            beside = {"/console": pages, "/console/{page}": pages}
+            server = _server(application(house, beside), house)
             parts.create_task(server.serve([listener]))
             parts.create_task(_end(server, house, stopped))
         yield parts, stopped

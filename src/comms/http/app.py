@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -61,14 +62,14 @@ DOCUMENT = document([*ROUTES, *OPEN])
 """OpenAPI 3.1: what is written of the service and what is served are one."""
 
 
-def application(house: House) -> ASGIApp:
-    """The service."""
+def application(house: House, beside: Mapping[str, ASGIApp] = MappingProxyType({})) -> ASGIApp:
+    """The service, with what else is served `beside` it, by address."""
     pages: dict[str, ASGIApp] = {
         "/v1/openapi.json": Page(msgspec.json.encode(DOCUMENT), "application/json"),
         "/docs": Page(docs_page.page(DOCUMENT).encode(), "text/html; charset=utf-8"),
         "/docs/style.css": Page(docs_page.STYLE.encode(), "text/css; charset=utf-8"),
     }
-    return _metered(house, _resources(house, [*ROUTES, *OPEN]) | pages)
+    return _metered(house, {**_resources(house, [*ROUTES, *OPEN]), **pages, **beside})
 
 
 def observatory(house: House) -> ASGIApp:

@@ -16,6 +16,9 @@ update installation set proof = $1 where proof is null;
 -- name: brand
 select * from brand where brand_id = $1;
 
+-- name: brands
+select * from brand where $1 in (brand_id, '*') order by brand_id;
+
 -- name: put_brand
 insert into brand (brand_id, settings, created_at, updated_at) values ($1, $2, $3, $3)
 on conflict (brand_id) do update set settings = excluded.settings, updated_at = excluded.updated_at
@@ -35,6 +38,9 @@ select purpose, key_id, wrapped from brand_key where brand_id = $1 and retired_a
 
 -- name: provider
 select * from provider where provider_id = $1;
+
+-- name: providers
+select * from provider where $1 = '*' or brands is null or $1 = any(brands) order by provider_id;
 
 -- name: put_provider
 insert into provider (provider_id, kind, settings, secrets, secret_names, baa, limits, brands, created_at, updated_at)
