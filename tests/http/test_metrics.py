@@ -359,6 +359,7 @@ async def test_a_database_that_does_not_answer_is_not_waited_for(
         for _ in range(house.database.owner.get_max_size()):
             await held.enter_async_context(house.database.owner.acquire())
         assert (await figures(house))("database_up") == 0
+    monkeypatch.undo()
     assert (await figures(house))("database_up") == 1
 
 
