@@ -20,6 +20,7 @@ from comms.dispatch.sweep import sweep
 from comms.dispatch.worker import Worker
 from comms.domain.brand import Routes
 from comms.domain.caller import Caller
+from comms.domain.errors import Refused
 from comms.domain.schedule import DEFAULT_MAX_LATE
 from comms.providers.base import Accepted, Lost, Misconfigured, Outcome, Outgoing, TryLater
 from comms.providers.catalogue import KINDS
@@ -92,6 +93,61 @@ async def pass_time(clock: FakeClock, worker: Worker, hours: int = 5) -> None:
     for _ in range(hours * 6):
         clock.advance(600)
         await worker.once()
+
+
+async def test_what_may_have_been_taken_can_not_be_cancelled(
+    house: House, loop_health: Caller, clock: FakeClock, worker: Worker, provide: Any
+) -> None:
+    keyed = await provide("keyed", lambda _: Lost("reset"), idempotent=True)
+    made = await due(house, loop_health, clock)
+    await worker.once()
+    assert await status(house, loop_health, made) == "scheduled"
+    with pytest.raises(Refused, match="in_flight") as refused:
+        await messages.cancel(house, loop_health, UUID(made))
+    assert refused.value.headers == {"Retry-After": "1"}
+    keyed.says = lambda outgoing: Accepted(outgoing.key)
+    clock.advance(10)
+    await worker.once()
+    with pytest.raises(Refused, match="already_sent"):
+        await messages.cancel(house, loop_health, UUID(made))
+
+
+async def test_what_one_device_has_taken_can_not_be_cancelled(
+    house: House, loop_health: Caller, clock: FakeClock, worker: Worker, provide: Any
+) -> None:
+    await provide("pushy", lambda out: Accepted(out.key) if out.recipient == "a" else TryLater("busy"))
+    for token in ("a", "b"):
+        await devices.put(house, loop_health, "loop", "p1", "fcm", token, None)
+    made = await due(house, loop_health, clock, "push", recipient="person")
+    await worker.once()
+    assert await status(house, loop_health, made) == "scheduled"
+    with pytest.raises(Refused, match="in_flight"):
+        await messages.cancel(house, loop_health, UUID(made))
+
+
+async def test_a_cancel_that_waited_while_an_attempt_went_by_does_not_guess(
+    house: House, loop_health: Caller, clock: FakeClock, worker: Worker, provide: Any
+) -> None:
+    await provide("busy", lambda _: TryLater("busy"))
+    made = await due(house, loop_health, clock)
+    await worker.once()
+    async with house.database.owner.acquire() as connection, connection.transaction():
+        await connection.execute("update queue set attempt = attempt + 1")
+        cancelling = asyncio.create_task(messages.cancel(house, loop_health, UUID(made)))
+        while not await house.database.engine.fetchval("select count(*) from pg_locks where not granted"):
+            assert not cancelling.done()
+        await connection.execute("update delivery set outcome = 'lost', doubts = 1")
+    with pytest.raises(Refused, match="in_flight"):
+        await cancelling
+
+
+async def test_what_was_certainly_not_taken_is_cancelled_between_two_attempts(
+    house: House, loop_health: Caller, clock: FakeClock, worker: Worker, provide: Any
+) -> None:
+    await provide("busy", lambda _: TryLater("busy"))
+    made = await due(house, loop_health, clock)
+    await worker.once()
+    assert (await messages.cancel(house, loop_health, UUID(made)))["status"] == "cancelled"
 
 
 async def test_a_lost_answer_is_asked_for_again_at_the_same_provider_only(

@@ -197,6 +197,13 @@ def too_late(status: str, what: str) -> Refused:
     """409: why a message in this status can't be `what` any more."""
     if status == "sent":
         return Refused(409, "already_sent", f"The message was sent already and can't be {what}.")
+    if status == "scheduled":  # and yet not to be cancelled
+        return Refused(
+            409,
+            "in_flight",
+            "A provider may have taken the message already: it is asked again; so ask again.",
+            {"Retry-After": "1"},
+        )
     if status == "sending":
         return Refused(
             409,

@@ -77,9 +77,17 @@ select id from message
 -- cancel: scheduled -> cancelled
 -- Deleting the queue's row decides the race with a claim: whoever locks it first.
 -- Locked in one order first, so that two who cancel the same messages do not embrace.
+-- What a provider has taken or may have taken waits only to be asked again: it can't be undone. Deliveries are
+-- seen as the snapshot has them, the locked row as it is now: where an attempt went by between the two
+-- (`seen`), nobody here knows what it left.
 with held as (
-  select q.bucket, q.id from queue q join unnest($1::int[], $2::uuid[]) as w (bucket, id) using (bucket, id)
-   where q.state = 'scheduled' order by q.bucket, q.id for update of q
+  select q.bucket, q.id
+    from queue q join unnest($1::int[], $2::uuid[]) as w (bucket, id) using (bucket, id)
+    join queue seen on seen.bucket = q.bucket and seen.id = q.id and seen.attempt = q.attempt
+   where q.state = 'scheduled'
+     and not exists (select from delivery d where d.bucket = q.bucket and d.message_id = q.id
+                        and (d.outcome is null or d.outcome = 'accepted' or d.doubts > 0))
+   order by q.bucket, q.id for update of q
 ), gone as (
   delete from queue q using held
    where q.bucket = held.bucket and q.id = held.id and q.state = 'scheduled' returning q.bucket, q.id, q.brand_id
