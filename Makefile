@@ -6,7 +6,7 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generat
 	--no-emit-index-url --no-emit-find-links pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test bench format openapi lock clean
+.PHONY: help setup setup-dev demo test bench faults format openapi lock clean
 MAKEFLAGS += --no-print-directory
 
 help: ## show this list
@@ -29,6 +29,9 @@ test: setup-dev ## check style, types and layers, then run the tests
 
 bench: setup-dev ## measure against bare PostgreSQL, in ratios (ARGS=accepts: that part alone)
 	@$(BIN)/python -m bench $(ARGS)
+
+faults: setup-dev ## bad nights, two faults at a time, each judged (MINUTES=60, SEED=n: the same again)
+	@$(BIN)/python -m tests.faults.campaign --minutes $(or $(MINUTES),60) $(if $(SEED),--seed $(SEED))
 
 format: setup-dev ## put the code into its canonical form
 	@$(BIN)/ruff check --quiet --fix

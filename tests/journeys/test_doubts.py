@@ -95,7 +95,7 @@ async def pass_time(clock: FakeClock, worker: Worker, hours: int = 5) -> None:
         await worker.once()
 
 
-async def test_what_may_have_been_taken_can_not_be_cancelled(
+async def test_what_may_have_been_taken_can_not_be_cancelled_or_moved(
     house: House, loop_health: Caller, clock: FakeClock, worker: Worker, provide: Any
 ) -> None:
     keyed = await provide("keyed", lambda _: Lost("reset"), idempotent=True)
@@ -105,6 +105,9 @@ async def test_what_may_have_been_taken_can_not_be_cancelled(
     with pytest.raises(Refused, match="in_flight") as refused:
         await messages.cancel(house, loop_health, UUID(made))
     assert refused.value.headers == {"Retry-After": "1"}
+    later = messages.Change(scheduled_at="2030-06-01T12:00:00Z")
+    with pytest.raises(Refused, match="in_flight"):
+        await messages.change(house, loop_health, UUID(made), later)
     keyed.says = lambda outgoing: Accepted(outgoing.key)
     clock.advance(10)
     await worker.once()

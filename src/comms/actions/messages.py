@@ -115,7 +115,10 @@ async def change(house: House, caller: Caller, wanted: UUID, asked: Change) -> d
             raise not_found("message")
         if waiting is None:
             raise too_late(row["status"], "changed")
-        if waiting["is_frozen"] and (asked.variables is not None or asked.current_version):
+        begun = await rows.begun(connection, bucket, wanted)
+        if begun["may_be_taken"]:
+            raise too_late(row["status"], "changed")
+        if begun["is_frozen"] and (asked.variables is not None or asked.current_version):
             raise Refused(
                 409, "attempted", "The message was attempted already; only its time may still move."
             )
@@ -197,7 +200,7 @@ def too_late(status: str, what: str) -> Refused:
     """409: why a message in this status can't be `what` any more."""
     if status == "sent":
         return Refused(409, "already_sent", f"The message was sent already and can't be {what}.")
-    if status == "scheduled":  # and yet not to be cancelled
+    if status == "scheduled":  # and yet it can't be
         return Refused(
             409,
             "in_flight",

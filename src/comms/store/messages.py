@@ -111,8 +111,15 @@ async def cancel(
 
 
 async def lock_waiting(connection: Connection, bucket: int, message_id: UUID) -> asyncpg.Record | None:
-    """due_at, deadline and is_frozen, held until the transaction ends; None where it does not wait."""
+    """due_at and deadline, held until the transaction ends; None where it does not wait."""
     return await connection.fetchrow(sql("messages", "lock_waiting"), bucket, message_id)
+
+
+async def begun(connection: Connection, bucket: int, message_id: UUID) -> asyncpg.Record:
+    """is_frozen and may_be_taken, of a message that is held by `lock_waiting`."""
+    row = await connection.fetchrow(sql("messages", "begun"), bucket, message_id)
+    assert row is not None  # noqa: S101 - an aggregate answers one row
+    return row
 
 
 class Rescheduled(NamedTuple):

@@ -101,10 +101,15 @@ with held as (
 select id from gone;
 
 -- name: lock_waiting
--- What a change rests on, held until the transaction ends. Frozen is what was begun to be handed over once.
-select due_at, deadline, exists (
-    select from delivery d where d.bucket = q.bucket and d.message_id = q.id) as is_frozen
-  from queue q where bucket = $1 and id = $2 and state = 'scheduled' for update of q;
+-- What a change rests on, held until the transaction ends.
+select due_at, deadline from queue where bucket = $1 and id = $2 and state = 'scheduled' for update;
+
+-- name: begun
+-- Was it begun to be handed over once, and may somebody have taken it? Asked once the row is held: the statement
+-- that waited for the lock would see deliveries as they were before.
+select count(*) > 0 as is_frozen,
+       coalesce(bool_or(outcome is null or outcome = 'accepted' or doubts > 0), false) as may_be_taken
+  from delivery where bucket = $1 and message_id = $2;
 
 -- name: reschedule
 -- reschedule: scheduled -> scheduled
