@@ -15,7 +15,7 @@ help: ## show this list
 
 setup: .venv/.ready ## install comms into .venv
 
-setup-dev: .venv/.ready-dev ## install comms and the tools that check it
+setup-dev: .venv/.ready-dev .venv/.ready-peers ## install comms and the tools that check it
 
 demo: setup ## send a message a channel, then keep serving (ONCE=1: stop after the messages)
 	@$(BIN)/comms demo $(if $(ONCE),--once)
@@ -71,3 +71,8 @@ clean: ## remove all that make made; comms-data stays
 	@$(PIP) install --require-hashes -r requirements-dev.lock
 	@$(PIP) install --no-deps -e .
 	@touch $@ .venv/.ready
+
+# Node's packages that tests talk to; without npm those tests say so.
+.venv/.ready-peers: tests/peers/package-lock.json | .venv/bin/python
+	@if command -v npm > /dev/null; then mkdir -p .venv/peers && cp tests/peers/package*.json .venv/peers \
+		&& npm ci --prefix .venv/peers --ignore-scripts --no-audit --no-fund --silent && touch $@; fi

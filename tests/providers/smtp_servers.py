@@ -9,6 +9,7 @@ import email.policy
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -78,6 +79,7 @@ def mailbox(folder: Path, authority: trustme.CA, *options: str) -> Iterator[tupl
 @contextlib.asynccontextmanager
 async def scripted(
     part: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[int]:
     """A server that plays one part, for what no real one can be told to do; its port."""
     playing: set[asyncio.Task[None]] = set()
@@ -93,7 +95,7 @@ async def scripted(
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
 
-    async with await asyncio.start_server(play, "127.0.0.1", 0) as server:
+    async with await asyncio.start_server(play, "127.0.0.1", 0, ssl=tls) as server:
         yield server.sockets[0].getsockname()[1]
         await asyncio.gather(*playing)
 

@@ -1,95 +1,173 @@
-"""HTTP to vendors: one pool of connections a process, and what a call that went wrong leaves behind.
+"""HTTP to vendors: the connections of a process, and what a call that went wrong leaves behind.
 
 The line that matters is drawn where a request may have begun to be written. Before it, nothing was
 taken: TryLater or Misconfigured. After it, only the vendor's answer says what became of the message,
 and without one it is Lost. aiohttp tells when a call has its connection; that is before the first
 byte, so a doubt is sooner claimed than missed.
 
-No retries, no redirects, no cookies, no proxy from the environment.
+No retries, no redirects, no cookies, no proxy from the environment. Where a stranger named the address
+(a browser's push subscription), a call that would stay inside our network is not made: the address that
+is called is the one that was looked at, so DNS has no time to change its mind.
 """
 
 from __future__ import annotations
 
 import asyncio
 import io
+import re
+import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
+from aiohttp.abc import ResolveResult
 
-from comms.providers.base import Lost, Misconfigured, TryLater
+from comms.domain.outside import is_outside, may_lead_outside
+from comms.providers.base import Lost, Misconfigured, Rejected, TryLater
+from comms.providers.http2 import Http2
 
 LARGEST_ANSWER = 65_536
 _CONNECTIONS = 256
 _CONNECTIONS_A_HOST = 64
 _IDLE_SECONDS = 15.0  # less than any vendor keeps one: a call on a closed connection would be a doubt
+_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "comms"}
+
+
+_HOST = re.compile(r"https?://([A-Za-z0-9.-]{1,253})(:[0-9]{1,5})?(/[!-~]*)?")
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A POST. Its headers hold a secret, its body a person: neither is shown."""
+    """A POST. Its headers hold a secret, its body a person: neither is shown.
+
+    `outside`: a stranger named the address, so it must not lead into our network. `http2`: with https,
+    speak HTTP/2, on a connection that only requests of the same name share.
+    """
 
     url: str = field(repr=False)
     body: bytes = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
+    outside: bool = False
+    http2: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a vendor said. `members` is its JSON object; empty where none could be read whole."""
+    """What a vendor said. `members` is its JSON object; empty where none could be read whole.
+
+    `body` is None where it was cut off or too large.
+    """
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     members: dict[str, Any] = field(default_factory=dict, repr=False)
+    body: bytes | None = field(default=b"", repr=False)
 
 
 class Http:
     """The connections of one process, shared by all accounts; opened by the first call."""
 
     def __init__(self) -> None:
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+        self._http2: Http2 | None = None
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._session:
-            await self._session.close()
+        for session in self._sessions.values():
+            await session.close()
+        if self._http2:
+            self._http2.close()
 
-    async def post(self, request: Request, seconds: float) -> Answer | TryLater | Misconfigured | Lost:
+    async def post(
+        self, request: Request, seconds: float
+    ) -> Answer | Rejected | TryLater | Misconfigured | Lost:
         """One call, `seconds` in all."""
+        if request.outside and not _may_lead_outside(request.url):
+            return Rejected("address_inside")
         call = SimpleNamespace(has_connection=False)
         try:
             async with asyncio.timeout(seconds):
+                if request.http2 is not None and request.url.startswith("https:"):
+                    return await self._post_http2(request, request.http2, call)
                 return await self._post(request, call)
         except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
             return Lost("no_answer") if call.has_connection else _not_called(error)
 
     async def _post(self, request: Request, call: SimpleNamespace) -> Answer:
-        self._session = self._session or _open()
-        async with self._session.post(
+        if request.outside not in self._sessions:
+            self._sessions[request.outside] = _open(outside=request.outside)
+        async with self._sessions[request.outside].post(
             request.url,
             data=io.BytesIO(request.body),  # in pieces: a large one at once would hold the loop up
             headers=request.headers,
             allow_redirects=False,
             trace_request_ctx=call,
         ) as response:
-            return Answer(response.status, response.headers, await _members(response))
+            body = await _read(response)
+            return Answer(response.status, response.headers, _members(body), body)
+
+    async def _post_http2(self, request: Request, line: str, call: SimpleNamespace) -> Answer:
+        self._http2 = self._http2 or Http2(_tls(), LARGEST_ANSWER)
+        url = urlsplit(request.url)
+        headers = [
+            (":method", "POST"),
+            (":scheme", "https"),
+            (":authority", url.netloc),
+            (":path", url.path),
+            *((name.lower(), value) for name, value in {**_HEADERS, **request.headers}.items()),
+            ("content-length", str(len(request.body))),
+        ]
+        response = await self._http2.post(
+            url.hostname or "", url.port or 443, line, headers, request.body, call
+        )
+        return Answer(response.status, response.headers, _members(response.body), response.body)
 
 
-def _open() -> aiohttp.ClientSession:
+class Inside(OSError):
+    """The name leads into our network, and nowhere else."""
+
+
+class _OutsideResolver(aiohttp.ThreadedResolver):
+    """Keeps back the addresses of a name that a stranger may not have called."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        found = [each for each in await super().resolve(host, port, family) if is_outside(each["host"])]
+        if not found:
+            raise Inside
+        return found
+
+
+def _may_lead_outside(url: str) -> bool:
+    found = _HOST.fullmatch(url)
+    return found is not None and may_lead_outside(found[1])
+
+
+def _tls() -> ssl.SSLContext:
     tls = ssl.create_default_context()
     tls.minimum_version = ssl.TLSVersion.TLSv1_2
+    return tls
+
+
+def _open(*, outside: bool) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
-            limit=_CONNECTIONS, limit_per_host=_CONNECTIONS_A_HOST, keepalive_timeout=_IDLE_SECONDS, ssl=tls
+            limit=_CONNECTIONS,
+            limit_per_host=_CONNECTIONS_A_HOST,
+            keepalive_timeout=_IDLE_SECONDS,
+            ssl=_tls(),
+            resolver=_OutsideResolver() if outside else None,
         ),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),  # the call's own counts
-        headers={"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "comms"},
+        headers=_HEADERS,
         auto_decompress=False,  # an answer is as large as it is, not as large as it may become
         cookie_jar=aiohttp.DummyCookieJar(),
         trace_configs=[_trace()],
@@ -106,24 +184,34 @@ def _trace() -> aiohttp.TraceConfig:
     return trace
 
 
-def _not_called(error: Exception) -> TryLater | Misconfigured:
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+def _not_called(error: Exception) -> Rejected | TryLater | Misconfigured:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError):
         return Misconfigured("certificate_refused")
+    if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, Inside):
+        return Rejected("address_inside")
     if isinstance(error, ValueError):
         return Misconfigured("address_refused")
     return TryLater("connection")
 
 
-async def _members(response: aiohttp.ClientResponse) -> dict[str, Any]:
-    """The answer's JSON object. What is cut off, too large or something else is as good as none."""
+async def _read(response: aiohttp.ClientResponse) -> bytes | None:
+    """The answer's body; None where it is cut off or too large."""
     body = bytearray()
     try:
         async for chunk in response.content.iter_any():
             body += chunk
             if len(body) > LARGEST_ANSWER:
                 response.close()
-                return {}
-        found = msgspec.json.decode(body)
-    except (aiohttp.ClientError, OSError, msgspec.DecodeError, RecursionError):
+                return None
+    except (aiohttp.ClientError, OSError):
+        return None
+    return bytes(body)
+
+
+def _members(body: bytes | None) -> dict[str, Any]:
+    """The JSON object; of anything else, none."""
+    try:
+        found = msgspec.json.decode(body or b"")
+    except (msgspec.DecodeError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
