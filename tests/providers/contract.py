@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from comms.domain.content import Rendered
 from comms.providers import catalogue
-from comms.providers.base import Outcome, Outgoing, Provider, Sender
+from comms.providers.base import Device, Outcome, Outgoing, Provider, Sender
 from comms.providers.http import Http
 from comms.providers.kind import Tools
 from tests.providers.vendor_server import Misdeed, Said, VendorServer, vendor
@@ -31,6 +32,9 @@ MAIL = Outgoing(
     sender=Sender("care@loop.test", "Loop", "help@loop.test"),
 )
 TEXT = replace(MAIL, channel="sms", recipient=NUMBER, content=Rendered(None, "Hi Ada: 9:30"), sender=Sender())
+LINK = "https://loop.test/visits/4711"
+PUSH = replace(TEXT, channel="push", content=Rendered("Your visit", "Hi Ada: 9:30", action_url=LINK))
+NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -48,10 +52,27 @@ class Case:
     misconfigured: Said
     idempotent: bool = False
     names_bad_recipients: bool = True
+    carries_key: bool = True
+    """Our key can be read in the request."""
+
+    token: str = ""
+    """Of a push service: the device's."""
+
+    private: tuple[str, ...] = ()
+    """What must not be shown, beside the secrets as they are."""
+
+    gone: frozenset[int] = frozenset()
+    """Statuses that speak of the recipient, since the address that is called is the recipient's own."""
+
+    aside: Mapping[str, Said] = field(default_factory=dict)
+    """Answers to what it asks for beside the call itself, by path."""
 
     @property
     def outgoing(self) -> Outgoing:
-        return MAIL if "email" in catalogue.KINDS[self.kind].channels else TEXT
+        channels = catalogue.KINDS[self.kind].channels
+        if "push" in channels:
+            return replace(PUSH, recipient=self.token, device=Device(self.token, self.kind))
+        return MAIL if "email" in channels else TEXT
 
 
 @asynccontextmanager
@@ -67,11 +88,15 @@ async def account(case: Case, url: str, **changes: Any) -> AsyncIterator[Provide
 
 
 def tools(http: Http) -> Tools:
-    """Of the house, a vendor needs the connections alone."""
-    return Tools(None, None, None, asyncio.sleep, None, http)  # type: ignore[arg-type]
+    """Of the house, a vendor needs the connections, and the time."""
+
+    async def never_asked(*_: object) -> None:
+        raise AssertionError
+
+    return Tools(never_asked, never_asked, never_asked, asyncio.sleep, lambda: NOW, http)
 
 
 async def outcome_of(case: Case, *script: Said | Misdeed, **changes: Any) -> tuple[Outcome, VendorServer]:
     """One delivery against one script."""
-    async with vendor(*script) as server, account(case, server.url) as provider:
+    async with vendor(*script, aside=case.aside) as server, account(case, server.url) as provider:
         return await provider.send(replace(case.outgoing, **changes)), server

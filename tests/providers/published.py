@@ -49,6 +49,26 @@ def typed(name: str, path: str, form: Mapping[str, str]) -> dict[str, Any]:
     return {key: int(value) if kinds.get(key) == "integer" else value for key, value in form.items()}
 
 
+def complaints_of_google(name: str, schema: str, body: Any) -> list[str]:
+    """What a discovery document has against a body; it is JSON Schema but for its references, and strict."""
+    whole = {"schemas": {key: _strict(each) for key, each in document(name)["schemas"].items()}}
+    validator = Draft202012Validator({**whole, "$ref": f"#/schemas/{schema}"})
+    return [f"{'.'.join(map(str, error.path))}: {error.message}" for error in validator.iter_errors(body)]
+
+
+def _strict(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_strict(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    found = {key: _strict(each) for key, each in node.items()}
+    if isinstance(found.get("$ref"), str):
+        return {"$ref": f"#/schemas/{found['$ref']}"}
+    if found.get("type") == "any":
+        del found["type"]
+    return {**found, "additionalProperties": False} if isinstance(found.get("properties"), dict) else found
+
+
 def _resolve(whole: Mapping[str, Any], node: Mapping[str, Any]) -> dict[str, Any]:
     found: Any = node
     while "$ref" in found:

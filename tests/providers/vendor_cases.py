@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 from tests.providers.contract import ADDRESS, Case
+from tests.providers.push_keys import APNS_KEY, BROWSER, SERVICE_ACCOUNT, VAPID_KEY, lines_of
 from tests.providers.vendor_server import Said
 
 LATER = {"Retry-After": "7"}
 SECRET = "s3cr3t-0123456789abcdef0123"
 SID = "AC" + "0" * 32
+
+
+def fcm_error(code: int, status: str, error_code: str, **detail: object) -> dict[str, object]:
+    """As https://firebase.google.com/docs/cloud-messaging/error-codes prints them."""
+    kind = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
+    details = [{"@type": kind, "errorCode": error_code}, *([detail] if detail else [])]
+    return {"error": {"code": code, "message": "Ada's words", "status": status, "details": details}}
+
+
+def expo_error(code: str) -> dict[str, object]:
+    """A ticket, or a receipt, that is none."""
+    said = '"ExponentPushToken[xxada-xxxxxxxxxxxxxxxxx]" is not a registered push notification recipient'
+    return {"status": "error", "message": said, "details": {"error": code}}
+
 
 POSTMARK = Case(
     "postmark",
@@ -85,6 +100,7 @@ TWILIO = Case(
     refused=Said(400, {"code": 21610, "message": "Attempt to send to unsubscribed recipient", "status": 400}),
     busy=Said(429, {"code": 20429, "message": "Too Many Requests", "status": 429}, LATER),
     misconfigured=Said(401, {"code": 20003, "message": "Authenticate", "status": 401}),
+    carries_key=False,  # there is no place for it
 )
 TELNYX = Case(
     "telnyx",
@@ -113,4 +129,61 @@ VONAGE = Case(
     misconfigured=Said(200, {"message-count": "1", "messages": [{"status": "4", "error-text": "Bad login"}]}),
 )
 
-CASES = [POSTMARK, SENDGRID, RESEND, MAILGUN, TWILIO, TELNYX, VONAGE]
+FCM = Case(
+    "fcm",
+    {"project_id": "loop-4711"},
+    {"service_account": SERVICE_ACCOUNT},
+    token="fcm-token:APA91b-ada",
+    taken=Said(200, {"name": "projects/loop-4711/messages/0:1500415314455276%31bd1c9631bd1c96"}),
+    reference="projects/loop-4711/messages/0:1500415314455276%31bd1c9631bd1c96",
+    bad_recipient=Said(404, fcm_error(404, "NOT_FOUND", "UNREGISTERED")),
+    refused=Said(403, fcm_error(403, "PERMISSION_DENIED", "SENDER_ID_MISMATCH")),
+    busy=Said(429, fcm_error(429, "RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED"), LATER),
+    misconfigured=Said(401, fcm_error(401, "UNAUTHENTICATED", "THIRD_PARTY_AUTH_ERROR")),
+    private=("fcm-token", "ya29", *lines_of(SERVICE_ACCOUNT)),
+    aside={"/token": Said(200, {"access_token": "ya29.ada", "expires_in": 3599, "token_type": "Bearer"})},
+)
+APNS = Case(
+    "apns",
+    {"team_id": "DEF123GHIJ", "key_id": "ABC123DEFG", "topic": "test.loop.visits"},
+    {"key": APNS_KEY},
+    token="00fc13adff785122b4ad28809a3420982341241421348097878e577c991de8f0",
+    taken=Said(200, raw=b"", headers={"apns-id": "eabeae54-14a8-11e5-b60b-1697f925ec7b"}),
+    reference="eabeae54-14a8-11e5-b60b-1697f925ec7b",
+    bad_recipient=Said(410, {"reason": "Unregistered", "timestamp": 1893499200000}),
+    refused=Said(400, {"reason": "DeviceTokenNotForTopic"}),
+    busy=Said(429, {"reason": "TooManyRequests"}, LATER),
+    misconfigured=Said(403, {"reason": "InvalidProviderToken"}),
+    private=("00fc13ad", "bearer ey", *lines_of(APNS_KEY)),
+)
+WEBPUSH = Case(
+    "webpush",
+    {"subject": "mailto:care@loop.test"},
+    {"vapid_private_key": VAPID_KEY},
+    token=BROWSER.token("https://push.example.net/push/JzLQ3raZJfFBR0aqvOMsLrt54w4rJUsV"),
+    taken=Said(201, raw=b"", headers={"Location": "https://push.example.net/message/qDIYHNcfAIPP_5ITvURr"}),
+    reference=None,
+    bad_recipient=Said(410, raw=b""),
+    refused=Said(413, raw=b""),
+    busy=Said(429, raw=b"", headers=LATER),
+    misconfigured=Said(403, raw=b"invalid JWT provided"),
+    carries_key=False,
+    gone=frozenset([404]),
+    private=("JzLQ3raZ", "qDIYHNcf", "vapid t", VAPID_KEY),
+)
+EXPO = Case(
+    "expo",
+    {},
+    {"access_token": SECRET},
+    token="ExponentPushToken[xxada-xxxxxxxxxxxxxxxxx]",
+    taken=Said(200, {"data": {"status": "ok", "id": "0190a7f1-6f1b-7c3e-a3c0-1c8a6c3ab6d1"}}),
+    reference="0190a7f1-6f1b-7c3e-a3c0-1c8a6c3ab6d1",
+    bad_recipient=Said(200, {"data": expo_error("DeviceNotRegistered")}),
+    refused=Said(200, {"data": expo_error("MessageTooBig")}),
+    busy=Said(429, {"errors": [{"code": "TOO_MANY_REQUESTS", "message": "slow down"}]}, LATER),
+    misconfigured=Said(401, {"errors": [{"code": "UNAUTHORIZED", "message": "a token is needed"}]}),
+    carries_key=False,
+    private=("xxada",),
+)
+
+CASES = [POSTMARK, SENDGRID, RESEND, MAILGUN, TWILIO, TELNYX, VONAGE, FCM, APNS, WEBPUSH, EXPO]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from urllib.parse import parse_qsl
@@ -65,10 +65,15 @@ class Asked:
 
 
 class VendorServer:
-    """`script` is played once through; its last answer stays. `asked` is every request that came whole."""
+    """`script` is played once through; its last answer stays. `asked` is every request that came whole.
 
-    def __init__(self, *script: Said | Misdeed) -> None:
+    What is asked for at an address of `aside` is answered as it says, and stands in `asked_aside`.
+    """
+
+    def __init__(self, *script: Said | Misdeed, aside: Mapping[str, Said] | None = None) -> None:
         self.script = list(script)
+        self.aside = aside or {}
+        self.asked_aside: list[Asked] = []
         self.asked: list[Asked] = []
         self.connections = 0
         self.was_asked = asyncio.Event()
@@ -87,14 +92,19 @@ class VendorServer:
             writer.transport.abort()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        now = self.script[0]
-        if now is Misdeed.HANGS_UP_AT_ONCE:
+        if self.script[0] is Misdeed.HANGS_UP_AT_ONCE and not self.aside:
             return False
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         headers = {
             name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)
         }
-        self.asked.append(Asked(head[0], headers, await reader.readexactly(int(headers["content-length"]))))
+        asked = Asked(head[0], headers, await reader.readexactly(int(headers["content-length"])))
+        if asked.path in self.aside:
+            self.asked_aside.append(asked)
+            writer.write(self.aside[asked.path].on_the_wire())
+            await writer.drain()
+            return True
+        self.asked.append(asked)
         self.was_asked.set()
         now = self.script.pop(0) if len(self.script) > 1 else self.script[0]
         if isinstance(now, Said):
@@ -112,9 +122,11 @@ class VendorServer:
 
 
 @contextlib.asynccontextmanager
-async def vendor(*script: Said | Misdeed, tls: ssl.SSLContext | None = None) -> AsyncIterator[VendorServer]:
+async def vendor(
+    *script: Said | Misdeed, tls: ssl.SSLContext | None = None, aside: Mapping[str, Said] | None = None
+) -> AsyncIterator[VendorServer]:
     """The server, running; its `url` is what `base_url` is set to."""
-    server = VendorServer(*script)
+    server = VendorServer(*script, aside=aside)
     playing: set[asyncio.Task[None]] = set()
 
     async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -61,10 +62,15 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Refused for good. `reason` is a short code, never the recipient or the provider's prose."""
+    """Refused for good. `reason` is a short code, never the recipient or the provider's prose.
+
+    `bad_recipient`: nobody is there, and nobody will be: an address is suppressed, a device forgotten,
+    unless it was registered again after `since`, where the provider says since when.
+    """
 
     reason: str
     bad_recipient: bool = False
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

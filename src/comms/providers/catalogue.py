@@ -10,6 +10,9 @@ import msgspec
 from comms.domain.complaints import explain
 from comms.domain.errors import Refused
 from comms.providers import (
+    apns,
+    expo,
+    fcm,
     inbox,
     mailgun,
     postmark,
@@ -20,11 +23,15 @@ from comms.providers import (
     telnyx,
     twilio,
     vonage,
+    webpush,
 )
 from comms.providers.base import Provider
 from comms.providers.kind import Kind, Tools
 
 KINDS: dict[str, Kind] = {
+    "apns": apns.KIND,
+    "expo": expo.KIND,
+    "fcm": fcm.KIND,
     "inbox": inbox.KIND,
     "mailgun": mailgun.KIND,
     "postmark": postmark.KIND,
@@ -35,6 +42,7 @@ KINDS: dict[str, Kind] = {
     "telnyx": telnyx.KIND,
     "twilio": twilio.KIND,
     "vonage": vonage.KIND,
+    "webpush": webpush.KIND,
 }
 
 

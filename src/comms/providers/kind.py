@@ -46,6 +46,9 @@ class Kind:
     secrets: frozenset[str]
     idempotent: bool
     build: Callable[[Any, dict[str, str], Tools], Provider]
+    devices: frozenset[str] | None = None
+    """The kinds of device that a push reaches through it; None: all."""
+
     key_lasts: float = math.inf
     """Seconds for which the promise of `idempotent` is kept."""
 

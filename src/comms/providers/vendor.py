@@ -51,8 +51,8 @@ class Vendor(Generic[S]):
         self._read = read
         self._settings = settings
         self._secrets = secrets
-        self._wrong = _wrong_secret(needed, secrets)
-        self._is_encrypted = _is_encrypted(msgspec.to_builtins(settings))
+        self._wrong = wrong_secret(needed, secrets)
+        self._is_encrypted = is_encrypted(msgspec.to_builtins(settings))
         self._http = http
 
     async def send(self, outgoing: Outgoing) -> Outcome:
@@ -97,7 +97,7 @@ def vendor_kind(
         ),
         key_lasts=key_lasts,
         needs_sender=channel == "email",
-        may_carry_phi=_is_encrypted,
+        may_carry_phi=is_encrypted,
         parse_events=parse_events,
     )
 
@@ -183,7 +183,8 @@ def _by_status(answer: Answer, reason: str) -> Outcome:
     return Lost(reason)
 
 
-def _wrong_secret(needed: frozenset[str], secrets: Mapping[str, str]) -> str | None:
+def wrong_secret(needed: Collection[str], secrets: Mapping[str, str]) -> str | None:
+    """A code for one that is missing, or no header's word; None where all are well."""
     for name in sorted(needed):
         if not secrets.get(name):
             return f"{name}_missing"
@@ -192,5 +193,6 @@ def _wrong_secret(needed: frozenset[str], secrets: Mapping[str, str]) -> str | N
     return None
 
 
-def _is_encrypted(settings: Mapping[str, Any]) -> bool:
-    return str(settings.get("base_url", "https:")).startswith("https:")
+def is_encrypted(settings: Mapping[str, Any]) -> bool:
+    """Is the line one that nobody can read? A vendor's own address is."""
+    return str(settings.get("base_url") or "https:").startswith("https:")
