@@ -12,10 +12,12 @@ from comms.actions.house import House
 from comms.actions.setup import Brand
 from comms.domain.caller import Caller
 from comms.domain.content import Plain, Sealed
-from comms.domain.errors import Refused, not_found
+from comms.domain.errors import Refused, invalid, not_found
 from comms.domain.recipient import PERSON
 from comms.domain.schedule import show
+from comms.providers import subscription
 from comms.providers.base import Device
+from comms.providers.subscription import NoSubscription
 from comms.store import devices as rows
 
 _MOST = 100
@@ -28,7 +30,12 @@ async def put(
     """Register a device. The same token again is the same device, whoever holds it now."""
     caller.act_for(brand_id)
     brand = await house.setup.require_brand(brand_id)
-    device_id = UUID(bytes=brand.cipher.digest("device", token)[:16], version=5)
+    if kind == "webpush":
+        try:
+            token = subscription.read(token, outside=not await _is_stood_in(house, brand)).text()
+        except NoSubscription as wrong:
+            raise invalid(f"token {wrong}.") from None
+    device_id = identify(brand, token)
     sealed = brand.cipher.seal(Plain(msgspec.json.encode([person_id, token])), device_id, "device")
     person_hash = brand.cipher.digest("person_id", person_id)
     async with house.database.brand(brand_id) as connection:
@@ -62,22 +69,52 @@ async def reached(house: House, brand: Brand, person_id: str, recipient: str) ->
     if recipient == PERSON:
         found = await rows.of_person(engine, brand.brand_id, person_hash, _MOST)
         return [_device(brand, row) for row in found]
-    device_id = _device_id(recipient)
+    device_id = _named(recipient)
     if device_id is None:
-        return [Device(recipient)]
+        return [Device(recipient, "webpush" if _looks_like_a_subscription(recipient) else None)]
     row = await rows.get(engine, brand.brand_id, device_id)
     return [_device(brand, row)] if row and row["person_hash"] == person_hash else []
 
 
 async def require(house: House, brand: Brand, person_id: str, recipient: str) -> None:
-    """422 `invalid_recipient` for a device's id that is none of the person's."""
-    if _device_id(recipient) and not await reached(house, brand, person_id, recipient):
+    """422 `invalid_recipient` for a device's id that is none of the person's, or no subscription."""
+    if _looks_like_a_subscription(recipient):
+        try:
+            subscription.read(recipient, outside=not await _is_stood_in(house, brand))
+        except NoSubscription as wrong:
+            raise Refused(422, "invalid_recipient", f"recipient {wrong}.") from None
+    if _named(recipient) and not await reached(house, brand, person_id, recipient):
         raise Refused(
             422, "invalid_recipient", "recipient is a device's id, but the person has no such device now."
         )
 
 
-def _device_id(recipient: str) -> UUID | None:
+def identify(brand: Brand, token: str) -> UUID:
+    """What the device of that token is called, registered or not: a name that says nothing of it."""
+    return UUID(bytes=brand.cipher.digest("device", _one_spelling(token))[:16], version=5)
+
+
+def _one_spelling(token: str) -> str:
+    if _looks_like_a_subscription(token):
+        try:
+            return subscription.read(token, outside=False).text()
+        except NoSubscription:
+            pass
+    return token
+
+
+def _looks_like_a_subscription(token: str) -> bool:
+    """No other service's tokens begin like a JSON object."""
+    return token.lstrip().startswith("{")
+
+
+async def _is_stood_in(house: House, brand: Brand) -> bool:
+    """Does another server take the place of the push services (`base_url`)? Then endpoints are not called."""
+    route = await house.setup.route(brand, "push", hipaa=False)
+    return any(each.kind == "webpush" and each.settings.get("base_url") for each in route)
+
+
+def _named(recipient: str) -> UUID | None:
     """Our own ids are UUIDs of version 5; the push services' tokens are longer."""
     try:
         found = UUID(recipient)

@@ -68,6 +68,12 @@ class Account:
         kind = KINDS.get(self.kind)
         return kind is not None and kind.idempotent and span.total_seconds() < kind.key_lasts
 
+    @property
+    def devices(self) -> frozenset[str] | None:
+        """The kinds of device that it reaches; None: all."""
+        kind = KINDS.get(self.kind)
+        return kind.devices if kind else frozenset()
+
     def carries(self, brand_id: str, channel: str, *, hipaa: bool) -> bool:
         """May it take such a message?"""
         kind = KINDS.get(self.kind)

@@ -22,6 +22,7 @@ from comms.actions.setup import Account
 from comms.dispatch.accounts import Accounts
 from comms.dispatch.instants import Instants
 from comms.dispatch.record import Recorder
+from comms.dispatch.ways import reaching
 from comms.dispatch.work import WORDS, Delivery, Work
 from comms.domain.content import Plain, Rendered, Sealed
 from comms.domain.decision import Facts, decide
@@ -148,8 +149,11 @@ class Pipeline:
         """What this attempt hands over, and along which way."""
         if work.verdict.verdict != "send":
             return []
-        ways = [_Call(each, await self._way(work, each)) for each in work.deliveries]
-        return [call for call in ways if call.way]
+        calls = [_Call(each, await self._way(work, each)) for each in work.deliveries]
+        for each, way in calls:
+            if not way and goes_on(work.standing(each)):
+                each.unreached()
+        return [call for call in calls if call.way]
 
     async def _way(self, work: Work, delivery: Delivery) -> list[Account]:
         """Whom to call, in order: the route, or only the provider that may have taken it already."""
@@ -157,7 +161,7 @@ class Pipeline:
         if stands is Standing.ASK:
             account = await self._house.setup.account(delivery.provider_id or "")
             return [account] if account else []
-        return work.route if goes_on(stands) else []
+        return reaching(work.route, delivery.device) if goes_on(stands) else []
 
     async def _freeze(self, work: Work, calls: list[_Call]) -> bool:
         """Mark what will be handed over; False where the message is not ours any more."""

@@ -19,14 +19,15 @@ from uuid import UUID
 import asyncpg
 import structlog
 
+from comms.actions.devices import identify
 from comms.actions.house import House
 from comms.actions.suppressions import suppression
-from comms.dispatch.work import WORDS, Delivery, Work
+from comms.dispatch.work import NO_PROVIDER, WORDS, Delivery, Work
 from comms.domain.outcome import Standing, event, goes_on
 from comms.domain.retry import delay
 from comms.gather import Gather
 from comms.providers.base import Rejected, TryLater
-from comms.store import queue, suppressions
+from comms.store import devices, queue, suppressions
 from comms.store.database import AWAY, BAD_DATA, Connection, Pool
 
 log = structlog.get_logger()
@@ -42,6 +43,7 @@ class _Entry(NamedTuple):
     answers: list[queue.Ended]
     ending: Ending
     bounced: suppressions.NewSuppression | None = None
+    dead: tuple[devices.Dead, ...] = ()
 
 
 class Recorder:
@@ -56,7 +58,7 @@ class Recorder:
         """False where the message was not ours any more: whoever took it over decides."""
         answers = [_answer(work, each) for each in work.deliveries if each.outcome is not None]
         bounced = _bounced(work, self._house.clock.now())
-        return await self._submit(_Entry(answers, ending(work, random.random()), bounced))
+        return await self._submit(_Entry(answers, ending(work, random.random()), bounced, _dead(work)))
 
     async def put_back(self, claim: queue.Claim) -> bool:
         """A claim that could not be prepared waits for its next attempt; max_late ends it at last."""
@@ -91,20 +93,26 @@ class Recorder:
         for entry in group:
             by_kind.setdefault(type(entry.ending), []).append(entry)
         engine = self._house.database.engine
-        if len(by_kind) == 1 and not any(entry.bounced for entry in group):
+        if len(by_kind) == 1 and not any(entry.bounced or entry.dead for entry in group):
             recorded = await self._write_kind(engine, group)
         else:
             async with engine.acquire() as connection, connection.transaction():
                 recorded = {
                     each for alike in by_kind.values() for each in await self._write_kind(connection, alike)
                 }
-                bounced = [each.bounced for each in group if each.bounced and each.ending.id in recorded]
-                if bounced:
-                    await suppressions.add(connection, bounced, self._house.clock.now())
+                await self._write_gone(connection, [each for each in group if each.ending.id in recorded])
         for entry in group:
             if entry.ending.id in recorded:
                 self._house.metrics.ended.add(_shown(entry.ending))
         return [entry.ending.id in recorded for entry in group]
+
+    async def _write_gone(self, connection: Connection, group: list[_Entry]) -> None:
+        """Who is not there is not written to again: an address is suppressed, a device forgotten."""
+        now = self._house.clock.now()
+        if bounced := [entry.bounced for entry in group if entry.bounced]:
+            await suppressions.add(connection, bounced, now)
+        if dead := [device for entry in group for device in entry.dead]:
+            await devices.forget(connection, dead, now)
 
     async def _write_kind(self, connection: Connection | Pool, alike: list[_Entry]) -> set[UUID]:
         endings = [entry.ending for entry in alike]
@@ -155,8 +163,13 @@ def ending(work: Work, chance: float) -> Ending:
         case "expire" | "suppress" as ends:
             return _finished(work, ends, "expired" if ends == "expire" else work.verdict.rule, None)
     refused = _first(work, Standing.REFUSED)
-    reason = f"provider_rejected: {_clean(refused.reason)}" if refused else "no_device"
-    return _finished(work, "reject", reason, refused)
+    return _finished(work, "reject", _why_refused(refused), refused)
+
+
+def _why_refused(refused: Delivery | None) -> str:
+    if refused is None:
+        return "no_device"
+    return NO_PROVIDER if refused.reason == NO_PROVIDER else f"provider_rejected: {_clean(refused.reason)}"
 
 
 def _bounced(work: Work, now: datetime) -> suppressions.NewSuppression | None:
@@ -166,6 +179,22 @@ def _bounced(work: Work, now: datetime) -> suppressions.NewSuppression | None:
         source = f"message {work.id}"
         return suppression(work.brand, "email", work.recipient, "hard_bounce", source, now)
     return None
+
+
+def _dead(work: Work) -> tuple[devices.Dead, ...]:
+    """Devices that a push service no longer knows; those that were registered meanwhile stay."""
+    return tuple(
+        devices.Dead(
+            identify(work.brand, each.recipient),
+            work.brand.brand_id,
+            each.outcome.since or work.facts.now,
+            work.claim.bucket,
+            work.id,
+            {"attempt": work.attempt, "provider_id": each.provider_id, "reason": _clean(each.reason)},
+        )
+        for each in work.deliveries
+        if each.device and isinstance(each.outcome, Rejected) and each.outcome.bad_recipient
+    )
 
 
 def _again(work: Work, chance: float) -> queue.Waiting:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from comms.actions.devices import identify
 from comms.actions.setup import Account, Brand
 from comms.domain.content import Rendered, Sealed
 from comms.domain.decision import Facts, Verdict
@@ -23,6 +24,10 @@ WORDS: dict[type[Outcome], str] = {
     Lost: "lost",
 }
 """An outcome as it is stored."""
+
+
+NO_PROVIDER = "no_provider_for_device"
+"""Why a device was refused that no provider of the route speaks to."""
 
 
 @dataclass(slots=True)
@@ -44,6 +49,11 @@ class Delivery:
     """That provider may be asked again with the same key."""
     outcome: Outcome | None = None
     """What this attempt brought; None: it was not part of it."""
+
+    def unreached(self) -> None:
+        """Nobody on the route speaks to such a device: refused, and nobody was asked."""
+        self.outcome = Rejected(NO_PROVIDER)
+        self.answer, self.reason = WORDS[Rejected], NO_PROVIDER
 
     def ended(self, outcome: Outcome, account: Account, span: timedelta) -> None:
         """Take what this attempt brought."""
@@ -105,6 +115,8 @@ class Work:
             {"kind": "lateness", "id": str(self.id), "deadline": show(self.facts.deadline)},
             {"kind": "route", "id": self.brand.brand_id, "usable_providers": self.facts.usable_providers,
              "hipaa": self.facts.hipaa},
+            *({"kind": "device", "id": str(identify(self.brand, each.recipient)), "says": NO_PROVIDER}
+              for each in self.deliveries if each.reason == NO_PROVIDER),
             {"kind": "category", "id": str(self.claim.template_id), "says": self.facts.permission.category},
             *(each.words() for each in self.facts.permission.evidence),
         ]  # fmt: skip
