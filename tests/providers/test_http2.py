@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from comms.providers import http2
+from comms.providers import http2_connection
 from comms.providers.base import Lost, Misconfigured, TryLater
 from comms.providers.http import LARGEST_ANSWER, Answer, Http, Request
 from tests.providers.peers import Http2Server, http2_server, trust
@@ -154,8 +154,8 @@ async def test_a_connection_that_died_in_its_sleep_is_not_called(
     server: Http2Server, http: Http, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert isinstance(await http.post(request(server.url), 5), Answer)
-    monkeypatch.setattr(http2, "_IDLE_SECONDS", 0.0)
-    monkeypatch.setattr(http2, "_PING_SECONDS", 0.1)
+    monkeypatch.setattr(http2_connection, "_IDLE_SECONDS", 0.0)
+    monkeypatch.setattr(http2_connection, "_PING_SECONDS", 0.1)
     server.falls_asleep()
     assert await http.post(request(server.url, "/meanwhile"), 0.3) == TryLater("connection")
     server.wakes_up()
@@ -166,7 +166,7 @@ async def test_a_connection_that_died_in_its_sleep_is_not_called(
 async def test_one_that_is_only_idle_is_used_again(
     server: Http2Server, http: Http, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http2, "_IDLE_SECONDS", 0.0)
+    monkeypatch.setattr(http2_connection, "_IDLE_SECONDS", 0.0)
     for _ in range(3):
         assert isinstance(await http.post(request(server.url), 5), Answer)
     assert {(await server.was_asked())["session"] for _ in range(3)} == {1}
@@ -175,7 +175,7 @@ async def test_one_that_is_only_idle_is_used_again(
 async def test_before_its_numbers_run_out_a_connection_is_retired(
     server: Http2Server, http: Http, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http2, "_LAST_STREAM", 2)
+    monkeypatch.setattr(http2_connection, "_LAST_STREAM", 2)
     for _ in range(4):
         assert isinstance(await http.post(request(server.url), 5), Answer)
     assert [(await server.was_asked())["session"] for _ in range(4)] == [1, 1, 2, 2]

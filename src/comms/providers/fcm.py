@@ -1,21 +1,20 @@
 """Push through Firebase Cloud Messaging: its HTTP v1 API, with an access token of a service account.
 
-https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages and /ErrorCode;
-https://developers.google.com/identity/protocols/oauth2/service-account for the token. No `collapseKey`:
+https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages and /ErrorCode. No `collapseKey`:
 of more than four different ones a device keeps four, whichever they are.
 """
 
 from __future__ import annotations
 
-import asyncio
-from datetime import datetime, timedelta
+from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
-import msgspec
 from msgspec import Meta, Struct
 
 from comms.providers.base import Accepted, Lost, Misconfigured, Outcome, Outgoing, Rejected, TryLater
-from comms.providers.http import Answer, Http, Request
+from comms.providers.google_token import AccessToken
+from comms.providers.http import Answer, Request
 from comms.providers.kind import Tools
 from comms.providers.push import (
     LARGEST,
@@ -28,15 +27,9 @@ from comms.providers.push import (
     size,
     words,
 )
-from comms.providers.signing import jwt, rsa_key
-from comms.providers.vendor import BaseUrl, Meanings, address, as_form, as_json, bearer
+from comms.providers.vendor import BaseUrl, Meanings, address, as_json, bearer
 
 _SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
-_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"  # RFC 7523
-_ASSERTION_LASTS = timedelta(hours=1)
-_RENEWED_BEFORE = timedelta(minutes=5)
-_TOKEN_CALL_SECONDS = 5.0
-_GOOGLE = "https://oauth2.googleapis.com"
 _OWN = "https://fcm.googleapis.com"
 
 _ERROR = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
@@ -64,15 +57,6 @@ class FcmSettings(Struct, frozen=True, forbid_unknown_fields=True):
     base_url: BaseUrl = _OWN
 
 
-class ServiceAccount(Struct, frozen=True):
-    """What is needed of the JSON file that Google hands out."""
-
-    client_email: str
-    private_key: str
-    private_key_id: str = ""
-    token_uri: Annotated[str, Meta(pattern=r"^https?://[!-~]+(?!\n)$")] = f"{_GOOGLE}/token"
-
-
 class Fcm(PushService):
     """One project."""
 
@@ -80,14 +64,16 @@ class Fcm(PushService):
         super().__init__(settings.base_url, tools)
         self._settings = settings
         self._now = tools.now
-        self._access = secret(secrets, "service_account", lambda text: _access(text, settings, tools))
+        stand_in = None if settings.base_url == _OWN else settings.base_url
+        read = partial(AccessToken, scope=_SCOPE, stand_in=stand_in, tools=tools)
+        self._token = secret(secrets, "service_account", read)
 
     async def compose(self, outgoing: Outgoing) -> Request | Rejected | TryLater | Misconfigured:
         """POST .../messages:send, to one device, whatever it runs on."""
         message = _message(outgoing, self._now())
         if size(message) > LARGEST:
             return Rejected("too_large")
-        token = await self._access.token()
+        token = await self._token.get()
         if not isinstance(token, str):
             return token
         url = address(self._settings.base_url, f"/v1/projects/{self._settings.project_id}/messages:send")
@@ -100,68 +86,8 @@ class Fcm(PushService):
             name = answer.members.get("name")
             return Accepted(name) if isinstance(name, str) else Lost("answer_unreadable")
         if answer.status == 401:
-            self._access.forget()
+            self._token.forget()
         return _MEANINGS.of(answer, _code(answer.members))
-
-
-class _Access:
-    """The access token: fetched when it is first needed, kept, renewed before it ends; one call at a time."""
-
-    def __init__(self, account: ServiceAccount, url: str, tools: Tools) -> None:
-        self._account = account
-        self._key = rsa_key(account.private_key)
-        self._url = url
-        self._http: Http = tools.http
-        self._now = tools.now
-        self._kept: tuple[str, datetime] | None = None
-        self._fetching: asyncio.Task[str | TryLater | Misconfigured] | None = None
-
-    async def token(self) -> str | TryLater | Misconfigured:
-        """The token, or why there is none: then nothing was sent."""
-        if self._kept and self._now() < self._kept[1]:
-            return self._kept[0]
-        if self._fetching is None:
-            self._fetching = asyncio.create_task(self._fetch())
-            self._fetching.add_done_callback(self._fetched)
-        return await asyncio.shield(self._fetching)
-
-    def forget(self) -> None:
-        """It was refused: the next call fetches another."""
-        self._kept = None
-
-    def _fetched(self, _task: object) -> None:
-        self._fetching = None
-
-    async def _fetch(self) -> str | TryLater | Misconfigured:
-        now = self._now()
-        claims = {
-            "iss": self._account.client_email,
-            "scope": _SCOPE,
-            "aud": self._account.token_uri,
-            "iat": int(now.timestamp()),
-            "exp": int((now + _ASSERTION_LASTS).timestamp()),
-        }
-        header = {"kid": self._account.private_key_id} if self._account.private_key_id else {}
-        form = {"grant_type": _GRANT, "assertion": jwt(self._key, claims, **header)}
-        answer = await self._http.post(Request(self._url, *as_form(form, {})), _TOKEN_CALL_SECONDS)
-        if not isinstance(answer, Answer):
-            return answer if isinstance(answer, TryLater | Misconfigured) else TryLater("token_unanswered")
-        token, lasts = answer.members.get("access_token"), answer.members.get("expires_in")
-        if answer.status == 200 and isinstance(token, str) and isinstance(lasts, int):
-            self._kept = token, now + timedelta(seconds=min(lasts, 86_400)) - _RENEWED_BEFORE
-            return token
-        if 400 <= answer.status < 500 and answer.status != 429:
-            return Misconfigured("fcm_token_refused")
-        return TryLater("token_unanswered")
-
-
-def _access(text: str, settings: FcmSettings, tools: Tools) -> _Access:
-    """The account as its file has it; ValueError where it is not one."""
-    account = msgspec.json.decode(text, type=ServiceAccount)
-    url = account.token_uri
-    if url.startswith(_GOOGLE) and settings.base_url != _OWN:
-        url = address(settings.base_url, url.removeprefix(_GOOGLE))
-    return _Access(account, url, tools)
 
 
 def _message(outgoing: Outgoing, now: datetime) -> dict[str, Any]:

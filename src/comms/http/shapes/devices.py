@@ -10,7 +10,10 @@ from comms.http.shapes.common import Identifier, Name, Recipient
 
 
 class PutDevice(Struct, frozen=True, forbid_unknown_fields=True):
-    """A device that takes push messages; `token` is what its push service gave the app."""
+    """A device that takes push messages; `token` is what its push service gave the app.
+
+    For `webpush` that is the browser's PushSubscription as JSON.
+    """
 
     brand_id: Name
     person_id: Name
