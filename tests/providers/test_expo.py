@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from comms.providers import catalogue, expo_receipts
 from comms.providers.base import Lost, Misconfigured, Outcome, Provider, Rejected, TryLater
@@ -171,6 +172,19 @@ async def test_what_could_not_be_written_down_is_heard_again() -> None:
         ("b", "expo_receipt_error"),
         ("a", "expo_DeviceNotRegistered"),
     ]
+
+
+async def test_a_project_whose_keys_are_wrong_is_told_to_operators() -> None:
+    async with later() as told:
+        await told.sends("a")
+        with capture_logs() as lines:
+            await told.passes({"a": expo_error("InvalidCredentials")})
+    [line] = [each for each in lines if each["event"] == "provider_misconfigured"]
+    assert (line["log_level"], line["reason"], line["provider_id"]) == (
+        "error",
+        "expo_InvalidCredentials",
+        "vendor",
+    )
 
 
 async def test_what_is_outstanding_is_bounded_and_asked_for_in_bites(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,8 @@ _MOST_A_CALL = 1000
 _MOST = 50_000
 _TRIES = 4
 _GONE = "DeviceNotRegistered"
-_CODES = {_GONE, "MessageTooBig", "MessageRateExceeded", "MismatchSenderId", "InvalidCredentials"}
+_SETUP = {"MismatchSenderId", "InvalidCredentials"}
+_CODES = {_GONE, "MessageTooBig", "MessageRateExceeded", *_SETUP}
 
 
 @dataclass(slots=True)
@@ -89,10 +90,13 @@ class Receipts:
         if not isinstance(receipt, dict):
             return False
         if receipt.get("status") == "error":
+            error = error_of(receipt)
+            if error in _SETUP:  # of the project's, at Expo: nothing arrives until somebody mends it
+                log.error("provider_misconfigured", provider_id=expected.provider_id, reason=f"expo_{error}")
             try:
-                await self._hear(expected.provider_id, [self._event(expected, error_of(receipt))])
-            except Exception as error:  # noqa: BLE001 - the database is away, mostly
-                log.warning("receipt_waits", problem=type(error).__name__)
+                await self._hear(expected.provider_id, [self._event(expected, error)])
+            except Exception as fault:  # noqa: BLE001 - the database is away, mostly
+                log.warning("receipt_waits", problem=type(fault).__name__)
                 return False
         return True
 
