@@ -124,6 +124,7 @@ async def test_a_service_account_may_name_its_own_token_server() -> None:
 @pytest.mark.parametrize(
     "text",
     ["7", "{}", "[]", SERVICE_ACCOUNT.replace("BEGIN", "BEGUN"), SERVICE_ACCOUNT.replace("https:", "file:")],
+    ids=["number", "empty", "list", "no PEM", "no address"],
 )
 async def test_a_service_account_that_is_none_is_our_set_up(
     text: str, caplog: pytest.LogCaptureFixture

@@ -118,7 +118,9 @@ def test_settings_that_cannot_be_are_refused_by_name(
 
 
 @pytest.mark.parametrize(
-    "text", [APNS_KEY, VAPID_KEY, f" {VAPID_KEY}=\n", "".join(APNS_KEY.splitlines()[1:-1])]
+    "text",
+    [APNS_KEY, VAPID_KEY, f" {VAPID_KEY}=\n", "".join(APNS_KEY.splitlines()[1:-1])],
+    ids=["pem", "number", "padded", "der"],
 )
 def test_a_key_is_read_however_it_is_handed_out(text: str) -> None:
     assert elliptic_key(text).curve.name == "secp256r1"
@@ -127,6 +129,7 @@ def test_a_key_is_read_however_it_is_handed_out(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "x", "AAAA", "-----BEGIN PRIVATE KEY-----", "A" * 43, json.loads(SERVICE_ACCOUNT)["private_key"]],
+    ids=["empty", "a letter", "short", "half a PEM", "zero", "RSA"],
 )
 def test_what_is_no_key_is_none(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - of many kinds, and none of them said to anybody
