@@ -98,7 +98,7 @@ class VendorServer:
         headers = {
             name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)
         }
-        asked = Asked(head[0], headers, await reader.readexactly(int(headers["content-length"])))
+        asked = Asked(head[0], headers, await reader.readexactly(int(headers.get("content-length", 0))))
         if asked.path in self.aside:
             self.asked_aside.append(asked)
             writer.write(self.aside[asked.path].on_the_wire())

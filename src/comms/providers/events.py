@@ -31,13 +31,14 @@ class Incoming:
     """One call of a provider to us, as it came; nothing of it is true before its signature is.
 
     `address` is the whole address that was asked for, as the provider knows it. `headers` answers to
-    any spelling of a name. `now` is by our clock.
+    any spelling of a name. `now` is by our clock. `documents`: what was read for the parser, by address.
     """
 
     address: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     now: datetime
+    documents: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,5 +90,21 @@ class Unreadable(Exception):
     """Signed, and not what this provider sends."""
 
 
+class Wanted(Exception):
+    """The signature can't be checked without what stands at `url`: a certificate, say.
+
+    Raised only where that address is the provider's own. `webhooks.Webhooks` reads it, and parses again
+    with it among the `documents`: a parser stays a pure function.
+    """
+
+    def __init__(self, url: str) -> None:
+        super().__init__("a document is wanted")
+        self.url = url
+
+
+class Unavailable(Exception):
+    """What was wanted can't be read just now. The provider may call again."""
+
+
 ParseEvents = Callable[[Any, Mapping[str, str], Incoming], list[Happening]]
-"""Of a provider's settings, secrets and one call to us; raises Forged or Unreadable, and nothing else."""
+"""Of a provider's settings, secrets and one call to us; raises Forged, Unreadable or Wanted, nothing else."""

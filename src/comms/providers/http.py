@@ -100,10 +100,23 @@ class Http:
         except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
             return Lost("no_answer") if call.has_connection else _not_called(error)
 
+    async def get(self, url: str, seconds: float) -> Answer | None:
+        """What stands at an address; None where nobody answers in time. For what can be asked twice."""
+        context = SimpleNamespace(has_connection=False)
+        try:
+            async with (
+                asyncio.timeout(seconds),
+                self._session(outside=False).get(
+                    url, allow_redirects=False, trace_request_ctx=context
+                ) as response,
+            ):
+                body = await _read(response)
+                return Answer(response.status, response.headers, _members(body), body)
+        except (aiohttp.ClientError, OSError, ValueError):
+            return None
+
     async def _post(self, request: Request, call: SimpleNamespace) -> Answer:
-        if request.outside not in self._sessions:
-            self._sessions[request.outside] = _open(outside=request.outside)
-        async with self._sessions[request.outside].post(
+        async with self._session(outside=request.outside).post(
             request.url,
             data=io.BytesIO(request.body),  # in pieces: a large one at once would hold the loop up
             headers=request.headers,
@@ -112,6 +125,11 @@ class Http:
         ) as response:
             body = await _read(response)
             return Answer(response.status, response.headers, _members(body), body)
+
+    def _session(self, *, outside: bool) -> aiohttp.ClientSession:
+        if outside not in self._sessions:
+            self._sessions[outside] = _open(outside=outside)
+        return self._sessions[outside]
 
     async def _post_http2(self, request: Request, line: str, call: SimpleNamespace) -> Answer:
         self._http2 = self._http2 or Http2(_tls(), LARGEST_ANSWER)
