@@ -51,6 +51,8 @@ class Outgoing:
     """How long `send` may take, all in all. Soon after that its answer is taken for lost."""
     device: Device | None = None
     """For a push; its token is the recipient."""
+    events_url: str | None = field(default=None, repr=False)
+    """Where the provider may report what becomes of it; None: nobody outside knows our address."""
 
 
 @dataclass(frozen=True, slots=True)

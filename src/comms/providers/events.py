@@ -7,10 +7,12 @@ late and out of order; each carries an id by which it is known again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
+
+from comms.domain.keywords import Keyword
 
 EventName = Literal[
     "accepted",
@@ -45,10 +47,10 @@ class Incoming:
 class Event:
     """What became of a message that was taken.
 
-    `id` is the provider's own for this event, or made of what tells it from any other. `key` is ours, where
-    it comes back; else `reference` is what the provider called the message when it took it. `at` is by the
-    provider's clock. `for_good`: a bounce because there is no such address; a soft one is not. `reason` is a
-    short code, never prose.
+    `id` is the provider's own for this event, or made of what tells it from any other, never of a recipient.
+    `key` is ours, where it comes back; else `reference` is what the provider called the message when it took
+    it. `at` is by the provider's clock. `for_good`: a bounce because there is no such address; a soft one is
+    not. `reason` is a short code, never prose.
     """
 
     id: str
@@ -63,13 +65,17 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Inbound:
-    """A text from a person: STOP, START, HELP, or something else. Numbers are E.164."""
+    """A text from a person: STOP, START, HELP, or something else. `keyword`: what the provider takes it for.
+
+    Numbers are E.164; `to` may be a short code.
+    """
 
     id: str
     at: datetime
     sender: str = field(repr=False)
     to: str = field(repr=False)
     text: str = field(repr=False)
+    keyword: Keyword | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,5 +112,5 @@ class Unavailable(Exception):
     """What was wanted can't be read just now. The provider may call again."""
 
 
-ParseEvents = Callable[[Any, Mapping[str, str], Incoming], list[Happening]]
+ParseEvents = Callable[[Any, Mapping[str, str], Incoming], Sequence[Happening]]
 """Of a provider's settings, secrets and one call to us; raises Forged, Unreadable or Wanted, nothing else."""

@@ -56,3 +56,9 @@ class Kind:
     may_carry_phi: Callable[[dict[str, Any]], bool] = lambda _: True
     parse_events: ParseEvents | None = None
     """Reads the provider's webhook; None where it has none."""
+
+    echoes_key: bool = True
+    """Its events carry our key. Where not, what it called each message is kept, to find it by."""
+
+    thanks: tuple[str, bytes] | None = None
+    """Content type and body that it wants for a text; None: what every webhook is answered."""

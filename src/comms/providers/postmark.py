@@ -2,18 +2,25 @@
 
 https://postmarkapp.com/developer/api/email-api and /developer/api/overview#error-codes: the code in the
 body is read before the HTTP status, whose numbers it overlaps (code 401 is an unconfirmed sender).
+
+Its webhooks (/developer/webhooks/webhooks-overview) carry no signature: Postmark is given a name and a
+password for our address, or a header of its own, and shows them at each call.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
 from comms.providers.base import Accepted, Lost, Misconfigured, Outcome, Outgoing, Rejected
+from comms.providers.events import Event, EventName, Forged, Incoming
 from comms.providers.http import Answer, Request
 from comms.providers.mail import HEADERS, Envelope, envelope
+from comms.providers.signatures import instant, json, members, our_key, require_same, secret, text
 from comms.providers.vendor import BaseUrl, Meanings, address, as_json, vendor_kind
 
 _LARGEST_BODY = 5 * 1024 * 1024  # of the HTML or the text; a whole message may have 10 MB
@@ -33,6 +40,34 @@ _MEANINGS = Meanings(
     },
 )
 _BAD_ADDRESS = ("error parsing 'to'", "invalid 'to'")
+
+_RECORDS: dict[str, tuple[EventName, str]] = {
+    "Delivery": ("delivered", "DeliveredAt"),
+    "Open": ("opened", "ReceivedAt"),
+    "Click": ("clicked", "ReceivedAt"),
+    "SpamComplaint": ("complained", "BouncedAt"),
+}
+"""Each record's event, and the member that says when. Bounce and SubscriptionChange say more."""
+
+_BOUNCES: dict[str, EventName] = {
+    "HardBounce": "bounced",
+    "BadEmailAddress": "bounced",
+    "SoftBounce": "bounced",
+    "Blocked": "bounced",  # by the other side's filter: the address is good
+    "SpamNotification": "bounced",  # a filter's word; a person's is SpamComplaint
+    "Transient": "deferred",  # a delay or a soft rejection, tried again
+    "DnsError": "deferred",
+    "Unsubscribe": "unsubscribed",
+    "SpamComplaint": "complained",
+    "VirusNotification": "failed",
+    "DMARCPolicy": "failed",
+    "ManuallyDeactivated": "failed",  # by somebody at Postmark's console
+    "SMTPApiError": "failed",
+    "TemplateRenderingFailed": "failed",
+}
+"""/developer/api/bounce-api#bounce-types. Holiday notices, challenges and the like are passed over."""
+
+_FOR_GOOD = {"HardBounce", "BadEmailAddress"}
 
 
 class PostmarkSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -61,6 +96,7 @@ def compose(
         "MessageStream": settings.message_stream,
         "Headers": [{"Name": name, "Value": value} for name, value in HEADERS.items()],
         "Metadata": {"comms_key": outgoing.key},
+        **({"TrackOpens": False, "TrackLinks": "None"} if outgoing.hipaa else {}),
     }
     login = {"X-Postmark-Server-Token": secrets["server_token"]}
     return Request(address(settings.base_url, "/email"), *as_json(members, login))
@@ -80,4 +116,68 @@ def read(answer: Answer) -> Outcome:
     return _MEANINGS.of(answer, code)
 
 
-KIND = vendor_kind("email", PostmarkSettings, ["server_token"], compose, read)
+def parse_events(_settings: PostmarkSettings, secrets: Mapping[str, str], incoming: Incoming) -> list[Event]:
+    """One record a call. Only bounces have an id; the others are known by message, kind and time."""
+    require_same(_shown(incoming), secret(secrets, "webhook_secret"))
+    record = members(json(incoming.body))
+    kind = text(record.get("RecordType"))
+    if kind == "Bounce":
+        return _bounce(record)
+    if kind == "SubscriptionChange":
+        return _change(record)
+    event, when = _RECORDS.get(kind, (None, ""))
+    return [_event(record, event, when, None)] if event else []
+
+
+def _shown(incoming: Incoming) -> str:
+    """The password of the address, whatever the name before it, or the header."""
+    scheme, _, login = incoming.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return incoming.headers.get("X-Webhook-Secret", "")
+    try:
+        return base64.b64decode(login, validate=True).decode().partition(":")[2]
+    except (binascii.Error, ValueError):
+        raise Forged from None
+
+
+def _bounce(record: dict[str, Any]) -> list[Event]:
+    kind = record.get("Type")
+    event = _BOUNCES.get(kind) if isinstance(kind, str) else None
+    return (
+        [_event(record, event, "BouncedAt", f"postmark_{kind}", for_good=kind in _FOR_GOOD)] if event else []
+    )
+
+
+def _change(record: dict[str, Any]) -> list[Event]:
+    """Of the list's changes only the recipient's own word: bounces and complaints have their own records."""
+    is_theirs = record.get("SuppressionReason") == "ManualSuppression" and record.get("Origin") == "Recipient"
+    if not (is_theirs and record.get("SuppressSending") is True):
+        return []
+    return [_event(record, "unsubscribed", "ChangedAt", None)]
+
+
+def _event(
+    record: dict[str, Any], event: EventName, when: str, reason: str | None, *, for_good: bool = False
+) -> Event:
+    reference, at = text(record.get("MessageID")), instant(record.get(when))
+    number = record.get("ID") if record.get("RecordType") == "Bounce" else None
+    return Event(
+        id=f"bounce/{number}" if number else f"{reference}/{record['RecordType']}/{record[when]}",
+        event=event,
+        at=at,
+        key=our_key(members(record.get("Metadata")).get("comms_key")),
+        reference=reference,
+        for_good=for_good,
+        reason=reason,
+    )
+
+
+KIND = vendor_kind(
+    "email",
+    PostmarkSettings,
+    ["server_token"],
+    compose,
+    read,
+    parse_events=parse_events,
+    webhook_secrets=["webhook_secret"],
+)

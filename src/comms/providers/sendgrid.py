@@ -2,6 +2,9 @@
 
 https://www.twilio.com/docs/sendgrid/api-reference/mail-send/mail-send. Our key goes along as a custom
 argument; SendGrid keeps those for long and shows them to its staff, so nothing else does.
+
+Its webhook posts events in batches (/docs/sendgrid/for-developers/tracking-events/event), signed by ECDSA
+over time and body (.../getting-started-event-webhook-security-features), and tries for a day.
 """
 
 from __future__ import annotations
@@ -9,16 +12,60 @@ from __future__ import annotations
 from collections.abc import Mapping
 from email.headerregistry import Address
 from email.utils import parsedate_to_datetime
+from typing import Any
 
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 from msgspec import Struct
 
 from comms.providers.base import Accepted, Misconfigured, Outcome, Outgoing, Rejected, TryLater
+from comms.providers.events import Event, EventName, Forged, Incoming, Unreadable
 from comms.providers.http import Answer, Request
 from comms.providers.mail import HEADERS, Envelope, envelope
+from comms.providers.signatures import (
+    A_DAY,
+    decoded,
+    instant,
+    json,
+    members,
+    our_key,
+    require_fresh,
+    secret,
+    text,
+)
 from comms.providers.vendor import BaseUrl, Meanings, address, as_json, bearer, retry_after, vendor_kind
 
 _LARGEST = 30 * 1024 * 1024
 _MEANINGS = Meanings("sendgrid")
+
+_HEADER = "X-Twilio-Email-Event-Webhook-"
+
+_EVENTS: dict[str, EventName] = {
+    "processed": "accepted",
+    "delivered": "delivered",
+    "deferred": "deferred",
+    "bounce": "bounced",
+    "open": "opened",
+    "click": "clicked",
+    "spamreport": "complained",
+    "unsubscribe": "unsubscribed",
+    "group_unsubscribe": "unsubscribed",
+}
+"""`dropped` says why. What is about a group or the account, not a mail, is passed over: a person who comes
+back (group_resubscribe) says so to the brand."""
+
+_DROPPED: dict[str, EventName] = {
+    "bounced address": "bounced",  # earlier, to anybody's mail from this account
+    "invalid": "bounced",  # no address at all
+    "spam reporting address": "complained",
+    "unsubscribed address": "unsubscribed",
+}
+"""Any other reason is about the mail: `failed`."""
+
+
+_UNTRACKED = {"click_tracking": {"enable": False}, "open_tracking": {"enable": False}}
 
 
 class SendgridSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,6 +89,7 @@ def compose(
         "subject": mail.subject,
         "content": [{"type": kind, "value": value} for kind, value in parts.items() if value],
         "headers": HEADERS,
+        "tracking_settings": _UNTRACKED if outgoing.hipaa else None,
     }
     url = address(settings.base_url, "/v3/mail/send")
     request = Request(url, *as_json(members, bearer(secrets["api_key"])))
@@ -83,4 +131,57 @@ def _party(sender: Address) -> dict[str, str]:
     return {**party, "name": sender.display_name} if sender.display_name else party
 
 
-KIND = vendor_kind("email", SendgridSettings, ["api_key"], compose, read)
+def parse_events(_settings: SendgridSettings, secrets: Mapping[str, str], incoming: Incoming) -> list[Event]:
+    """Many a call, each with an id."""
+    stamp = incoming.headers.get(_HEADER + "Timestamp", "")
+    _verify(secrets, incoming.headers.get(_HEADER + "Signature", ""), stamp.encode() + incoming.body)
+    require_fresh(stamp, incoming.now, A_DAY)
+    found = json(incoming.body)
+    if not isinstance(found, list):
+        raise Unreadable
+    return [event for each in found if (event := _event(members(each)))]
+
+
+def _verify(secrets: Mapping[str, str], signature: str, signed: bytes) -> None:
+    try:
+        key = load_der_public_key(decoded(secret(secrets, "webhook_public_key")))
+        if not isinstance(key, EllipticCurvePublicKey):
+            raise Forged
+        key.verify(decoded(signature), signed, ECDSA(SHA256()))
+    except (InvalidSignature, UnsupportedAlgorithm, ValueError):
+        raise Forged from None
+
+
+def _event(found: dict[str, Any]) -> Event | None:
+    name, why = text(found.get("event")), str(found.get("reason", "")).lower()
+    is_machine = name == "open" and found.get("sg_machine_open") is True  # Apple's proxy, not a person
+    event = _DROPPED.get(why, "failed") if name == "dropped" else _EVENTS.get(name)
+    if event is None or is_machine:
+        return None
+    reference = str(found.get("sg_message_id", "")).partition(".")[0]
+    at = instant(found.get("timestamp"))
+    return Event(
+        id=str(found.get("sg_event_id") or f"{reference}/{name}/{at.timestamp()}"),
+        event=event,
+        at=at,
+        key=our_key(found.get("comms_key")),
+        reference=reference or None,
+        for_good=event == "bounced" and found.get("type") != "blocked",
+        reason=_reason(name, found) if event in {"bounced", "failed"} else None,
+    )
+
+
+def _reason(name: str, found: dict[str, Any]) -> str:
+    """`blocked` is the other side's no to this mail; the address is good."""
+    return "sendgrid_blocked" if found.get("type") == "blocked" else f"sendgrid_{name}"
+
+
+KIND = vendor_kind(
+    "email",
+    SendgridSettings,
+    ["api_key"],
+    compose,
+    read,
+    parse_events=parse_events,
+    webhook_secrets=["webhook_public_key"],
+)

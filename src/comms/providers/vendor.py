@@ -81,10 +81,12 @@ def vendor_kind(
     key_lasts: float = 0.0,
     parse_events: ParseEvents | None = None,
     webhook_secrets: Collection[str] = (),
+    echoes_key: bool = True,
+    thanks: tuple[str, bytes] | None = None,
 ) -> Kind:
     """A vendor of one channel. `secrets` are all needed; `webhook_secrets` only to read its events.
 
-    `key_lasts`: seconds; 0 where it has no key.
+    `key_lasts`: seconds; 0 where it has no key. `echoes_key` and `thanks`: see `Kind`.
     """
     needed = frozenset(secrets)
     return Kind(
@@ -99,6 +101,8 @@ def vendor_kind(
         needs_sender=channel == "email",
         may_carry_phi=is_encrypted,
         parse_events=parse_events,
+        echoes_key=echoes_key,
+        thanks=thanks,
     )
 
 

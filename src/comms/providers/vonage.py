@@ -2,18 +2,35 @@
 
 https://developer.vonage.com/en/api/sms and /en/api-errors/sms. It answers 200 to everything; what
 became of each part of a long text stands in the body.
+
+Its webhooks (/en/messaging/sms/guides/delivery-receipts, .../inbound-sms) are signed where the account has
+that switched on, over all their members in order (/en/getting-started/concepts/signing-messages): by HMAC
+with SHA-256 or SHA-512, since MD5 and SHA-1 are not taken. They are tried for a day.
 """
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from msgspec import Struct, field
 
 from comms.domain.segments import segments
 from comms.providers.base import Accepted, Lost, Outcome, Outgoing, Rejected
+from comms.providers.events import Event, EventName, Forged, Happening, Inbound, Incoming, Unreadable
 from comms.providers.http import Answer, Request
+from comms.providers.signatures import (
+    A_DAY,
+    form,
+    instant,
+    json,
+    our_key,
+    require_fresh,
+    require_same,
+    secret,
+)
 from comms.providers.vendor import BaseUrl, Meanings, SmsFrom, address, as_form, vendor_kind
 
 _LONGEST = 3200
@@ -40,6 +57,24 @@ _MEANINGS = Meanings(
     },
 )
 
+_STATUSES: dict[str, EventName] = {
+    "accepted": "accepted",
+    "buffered": "accepted",
+    "delivered": "delivered",
+    "expired": "failed",
+    "failed": "failed",
+    "rejected": "failed",
+}
+"""`unknown` says nothing."""
+
+_NOBODYS = {"3", "9"}
+"""Absent for good, and an illegal number (/en/messaging/sms/guides/delivery-receipts#dlr-error-codes)."""
+
+_HASHES = {64: "sha256", 128: "sha512"}
+"""By the digits of a signature."""
+
+_IN_A_VALUE = str.maketrans("&=", "__")
+
 
 class VonageSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """`from`: a number of the account, or a name where the country allows it."""
@@ -62,6 +97,7 @@ def compose(settings: VonageSettings, secrets: Mapping[str, str], outgoing: Outg
         "type": "text" if segments(text).encoding == "GSM-7" else "unicode",
         "ttl": str(max(_SHORTEST_TTL, min(_LONGEST_TTL, int(outgoing.lifetime * 1000)))),
         "client-ref": outgoing.key,
+        "callback": outgoing.events_url if secrets.get("webhook_secret") else None,
     }
     return Request(address(settings.base_url, "/sms/json"), *as_form(fields, {}))
 
@@ -88,4 +124,73 @@ def _parts(answer: Answer) -> list[dict[str, Any]]:
     return [part for part in found if isinstance(part, dict)] if isinstance(found, list) else []
 
 
-KIND = vendor_kind("sms", VonageSettings, ["api_key", "api_secret"], compose, read)
+def parse_events(
+    _settings: VonageSettings, secrets: Mapping[str, str], incoming: Incoming
+) -> list[Happening]:
+    """One receipt, or one text, a call. A receipt is known by message and status: it has no id of its own."""
+    said = _said(incoming)
+    _verify(secrets, incoming, said)
+    reference = said.get("messageId", "")
+    at = instant(said["message-timestamp"]) if "message-timestamp" in said else incoming.now
+    if not reference:
+        raise Unreadable
+    if "status" in said:
+        return _reported(said, reference, at)
+    to, text = said.get("to", ""), said.get("text", "")
+    return [Inbound(id=reference, at=at, sender=f"+{said.get('msisdn', '')}", to=f"+{to}", text=text)]
+
+
+def _said(incoming: Incoming) -> dict[str, str]:
+    """A form or JSON, as the account has chosen."""
+    if not incoming.headers.get("Content-Type", "").startswith("application/json"):
+        return dict(form(incoming.body))
+    try:
+        found = json(incoming.body)
+    except Unreadable:
+        raise Forged from None
+    if not isinstance(found, dict):
+        raise Forged
+    return {name: str(value) for name, value in found.items()}
+
+
+def _verify(secrets: Mapping[str, str], incoming: Incoming, said: dict[str, str]) -> None:
+    given = said.get("sig", "").lower()
+    signed = "".join(
+        f"&{name}={value.translate(_IN_A_VALUE)}" for name, value in sorted(said.items()) if name != "sig"
+    )
+    key = secret(secrets, "webhook_secret").encode()
+    if len(given) not in _HASHES:
+        raise Forged
+    require_same(given, hmac.new(key, signed.encode(), _HASHES[len(given)]).hexdigest())
+    require_fresh(said.get("timestamp", ""), incoming.now, A_DAY)
+
+
+def _reported(said: dict[str, str], reference: str, at: datetime) -> list[Happening]:
+    event, code = _STATUSES.get(said["status"]), said.get("err-code", "")
+    if event is None:
+        return []
+    is_nobodys = event == "failed" and code in _NOBODYS
+    return [
+        Event(
+            id=f"{reference}/{said['status']}",
+            event="bounced" if is_nobodys else event,
+            at=at,
+            key=our_key(said.get("client-ref")),
+            reference=reference,
+            for_good=is_nobodys,
+            reason=f"vonage_dlr_{code}"
+            if event == "failed" and code.isdecimal() and len(code) <= 6
+            else None,
+        )
+    ]
+
+
+KIND = vendor_kind(
+    "sms",
+    VonageSettings,
+    ["api_key", "api_secret"],
+    compose,
+    read,
+    parse_events=parse_events,
+    webhook_secrets=["webhook_secret"],
+)

@@ -6,7 +6,7 @@ an address of theirs: the parser says that it is Wanted, and is asked again with
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,7 +26,7 @@ class Webhooks:
 
     async def read(
         self, parse: ParseEvents, settings: Any, secrets: Mapping[str, str], incoming: Incoming
-    ) -> list[Happening]:
+    ) -> Sequence[Happening]:
         """What a call says. Raises Forged, Unreadable or Unavailable."""
         try:
             return parse(settings, secrets, replace(incoming, documents=self._documents))
@@ -39,6 +39,10 @@ class Webhooks:
             raise Forged from None
         self._keep(url, document)
         return happenings
+
+    async def confirm(self, url: str) -> None:
+        """Tell the provider that the address is ours, or Unavailable."""
+        await self._read(url)
 
     async def _read(self, url: str) -> bytes:
         answer = await self._http.get(url, _SECONDS)
