@@ -21,6 +21,7 @@ from comms.gather import Gather
 from comms.privacy.keyring import MasterKey, MasterKeyWrong, make_key_file
 from comms.providers.http import Http
 from comms.providers.kind import Tools
+from comms.providers.webhooks import Webhooks
 from comms.settings import Settings
 from comms.store import setup as rows
 from comms.store.database import connect, connect_once
@@ -67,7 +68,9 @@ async def house(dsn: str, settings: Settings, master: MasterKey, clock: Clock) -
     database = await connect(dsn)
     try:
         await _check_master_key(dsn, master)
-        yield House(database, Setup(database, master, clock), Acceptor(database, clock), clock, settings)
+        async with Http() as http:
+            setup, acceptor = Setup(database, master, clock), Acceptor(database, clock)
+            yield House(database, setup, acceptor, clock, settings, Webhooks(http))
     finally:
         await database.close()
 

@@ -9,6 +9,8 @@ from comms.actions.acceptor import Acceptor
 from comms.actions.setup import Setup
 from comms.clock import Clock
 from comms.metrics import Metrics
+from comms.providers.http import Http
+from comms.providers.webhooks import Webhooks
 from comms.settings import Settings
 from comms.store.database import Database
 
@@ -22,6 +24,8 @@ class House:
     acceptor: Acceptor
     clock: Clock
     settings: Settings
+    webhooks: Webhooks = field(default_factory=lambda: Webhooks(Http()))
+    """Reads providers' calls; who builds a house closes its connections."""
     metrics: Metrics = field(default_factory=Metrics)
     """What this process counts of itself."""
     draining: asyncio.Event = field(default_factory=asyncio.Event)

@@ -22,6 +22,15 @@ from comms.domain.recipient import normalise
 from comms.domain.schedule import show
 from comms.store import suppressions as rows
 
+_REPORTED: dict[str, Reason] = {
+    **dict.fromkeys(("bounce", "bounced", "hardbounce", "emailbounced", "bademailaddress"), "hard_bounce"),
+    **dict.fromkeys(
+        ("complaint", "complained", "spamcomplaint", "spamreport", "emailcomplained"), "complaint"
+    ),
+    **dict.fromkeys(("unsubscribe", "unsubscribed", "groupunsubscribe"), "unsubscribe"),
+}
+"""What vendors call these, by its letters. A soft bounce has another name with each, and is none."""
+
 
 async def add(
     house: House, caller: Caller, brand_id: str, email: str, reason: Reason, source: str
@@ -34,6 +43,22 @@ async def add(
     async with house.database.brand(brand_id) as connection:
         [row] = await rows.add(connection, [new], now, *by)
     return _show(brand, row)
+
+
+async def report(
+    house: House, caller: Caller, brand_id: str, email: str, said: str, vendor_message_id: str
+) -> bool:
+    """Suppress an address by a report of a bounce, a complaint, an unsubscribe; False: it is none of them."""
+    reason = _REPORTED.get("".join(each for each in said.lower() if each.isalpha()))
+    caller.act_for(brand_id)
+    brand, address, now = await house.setup.require_brand(brand_id), _address(email), house.clock.now()
+    if reason is None:
+        return False
+    new = suppression(brand, "email", address, reason, vendor_message_id or "webhooks/email", now)
+    by = (caller.actor, caller.request_id)
+    async with house.database.brand(brand_id) as connection:
+        await rows.add(connection, [new], now, *by)
+    return True
 
 
 async def of_address(house: House, caller: Caller, brand_id: str, email: str) -> dict[str, Any] | None:

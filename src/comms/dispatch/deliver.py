@@ -19,6 +19,7 @@ import structlog
 from comms.actions import devices, permission
 from comms.actions.house import House
 from comms.actions.setup import Account
+from comms.actions.webhooks import events_url
 from comms.dispatch.accounts import Accounts
 from comms.dispatch.instants import Instants
 from comms.dispatch.record import Recorder
@@ -26,7 +27,7 @@ from comms.dispatch.ways import reaching
 from comms.dispatch.work import WORDS, Delivery, Work
 from comms.domain.content import Plain, Rendered, Sealed
 from comms.domain.decision import Facts, decide
-from comms.domain.outcome import Standing, goes_on
+from comms.domain.outcome import Standing, goes_on, told
 from comms.domain.permission import Permission
 from comms.gather import Gather
 from comms.providers.base import Device, Lost, Misconfigured, Outcome, Outgoing, Sender, TryLater
@@ -129,7 +130,7 @@ class Pipeline:
             content=msgspec.convert(kept["content"], Rendered),
             payload=row["payload"],
             device=msgspec.convert(kept["device"], Device | None),
-            answer=row["outcome"],
+            answer=told(row["outcome"], row["doubts"], row["heard"]),
             reason=row["reason"],
             doubts=row["doubts"],
             provider_id=row["provider_id"],
@@ -247,6 +248,7 @@ class Pipeline:
             lifetime=(work.facts.deadline - work.facts.now).total_seconds(),
             seconds=self._call_seconds * _OWN_SHARE,
             device=delivery.device,
+            events_url=events_url(self._house.settings, account.provider_id),
         )
 
     async def _read_earlier(self, messages: list[tuple[int, UUID]]) -> list[list[asyncpg.Record] | Exception]:

@@ -19,6 +19,7 @@ from uuid import UUID
 import asyncpg
 import structlog
 
+from comms.actions import events
 from comms.actions.devices import identify
 from comms.actions.house import House
 from comms.actions.suppressions import suppression
@@ -26,8 +27,9 @@ from comms.dispatch.work import NO_PROVIDER, WORDS, Delivery, Work
 from comms.domain.outcome import Standing, event, goes_on
 from comms.domain.retry import delay
 from comms.gather import Gather
-from comms.providers.base import Rejected, TryLater
+from comms.providers.base import Accepted, Rejected, TryLater
 from comms.store import devices, queue, suppressions
+from comms.store import events as rows
 from comms.store.database import AWAY, BAD_DATA, Connection, Pool
 
 log = structlog.get_logger()
@@ -44,6 +46,7 @@ class _Entry(NamedTuple):
     ending: Ending
     bounced: suppressions.NewSuppression | None = None
     dead: tuple[devices.Dead, ...] = ()
+    references: tuple[rows.Reference, ...] = ()
 
 
 class Recorder:
@@ -58,7 +61,8 @@ class Recorder:
         """False where the message was not ours any more: whoever took it over decides."""
         answers = [_answer(work, each) for each in work.deliveries if each.outcome is not None]
         bounced = _bounced(work, self._house.clock.now())
-        return await self._submit(_Entry(answers, ending(work, random.random()), bounced, _dead(work)))
+        event = ending(work, random.random())
+        return await self._submit(_Entry(answers, event, bounced, _dead(work), _references(work)))
 
     async def put_back(self, claim: queue.Claim) -> bool:
         """A claim that could not be prepared waits for its next attempt; max_late ends it at last."""
@@ -93,26 +97,35 @@ class Recorder:
         for entry in group:
             by_kind.setdefault(type(entry.ending), []).append(entry)
         engine = self._house.database.engine
-        if len(by_kind) == 1 and not any(entry.bounced or entry.dead for entry in group):
+        if len(by_kind) == 1 and not any(map(_has_more, group)):
             recorded = await self._write_kind(engine, group)
         else:
             async with engine.acquire() as connection, connection.transaction():
                 recorded = {
                     each for alike in by_kind.values() for each in await self._write_kind(connection, alike)
                 }
-                await self._write_gone(connection, [each for each in group if each.ending.id in recorded])
+                await self._write_more(connection, [each for each in group if each.ending.id in recorded])
+                await self._write_heard(connection, group)
         for entry in group:
             if entry.ending.id in recorded:
                 self._house.metrics.ended.add(_shown(entry.ending))
         return [entry.ending.id in recorded for entry in group]
 
-    async def _write_gone(self, connection: Connection, group: list[_Entry]) -> None:
+    async def _write_more(self, connection: Connection, group: list[_Entry]) -> None:
         """Who is not there is not written to again: an address is suppressed, a device forgotten."""
         now = self._house.clock.now()
         if bounced := [entry.bounced for entry in group if entry.bounced]:
             await suppressions.add(connection, bounced, now)
         if dead := [device for entry in group for device in entry.dead]:
             await devices.forget(connection, dead, now)
+
+    async def _write_heard(self, connection: Connection, group: list[_Entry]) -> None:
+        """What a provider took is found by its name. What is unknown may have been heard of meanwhile."""
+        if references := [each for entry in group for each in entry.references]:
+            await rows.refer(connection, references)
+        lost = [each.ending for each in group if isinstance(each.ending, queue.Unknown)]
+        if lost:
+            await events.settle(self._house, connection, [(each.bucket, each.id) for each in lost])
 
     async def _write_kind(self, connection: Connection | Pool, alike: list[_Entry]) -> set[UUID]:
         endings = [entry.ending for entry in alike]
@@ -126,6 +139,11 @@ _WRITES: dict[type[Ending], Callable[..., Awaitable[set[UUID]]]] = {
     queue.Waiting: queue.wait_again,
     queue.Unknown: queue.lose,
 }
+
+
+def _has_more(entry: _Entry) -> bool:
+    """Is there more to write than the ending?"""
+    return bool(entry.bounced or entry.dead or entry.references or isinstance(entry.ending, queue.Unknown))
 
 
 _SHOWN = {
@@ -194,6 +212,18 @@ def _dead(work: Work) -> tuple[devices.Dead, ...]:
         )
         for each in work.deliveries
         if each.device and isinstance(each.outcome, Rejected) and each.outcome.bad_recipient
+    )
+
+
+def _references(work: Work) -> tuple[rows.Reference, ...]:
+    """What providers call deliveries whose events will name nothing else."""
+    return tuple(
+        events.reference(each.provider_id or "", outcome.reference, work.id, each.n)
+        for each in work.deliveries
+        if each.is_found_by_reference
+        and isinstance(outcome := each.outcome, Accepted)
+        and outcome.reference == _clean(outcome.reference)
+        and outcome.reference
     )
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
+from comms.actions import events
 from comms.actions.house import House
 from comms.actions.setup import Setup
 from comms.domain.decision import TOO_LATE
@@ -43,6 +44,8 @@ async def rescue(house: House, ours: Collection[UUID] = ()) -> None:
         standings = [await _standing(house.setup, row, each) for each in row["deliveries"]]
         if standings and event(standings, stopped=None) == "lose":
             lost = await queue.lose_lapsed(house.database.engine, now, *key)
+            async with house.database.engine.acquire() as connection, connection.transaction():
+                await events.settle(house, connection, [key[:2]])
             house.metrics.ended.add("unknown", by=lost)
         else:
             rescued = await queue.rescue(house.database.engine, now, *key, _pause(row["attempt"]))

@@ -14,6 +14,7 @@ from comms.domain.decision import Facts, Verdict
 from comms.domain.outcome import Standing, standing
 from comms.domain.schedule import show
 from comms.providers.base import Accepted, Device, Lost, Misconfigured, Outcome, Rejected, TryLater
+from comms.providers.catalogue import KINDS
 from comms.store import queue
 
 WORDS: dict[type[Outcome], str] = {
@@ -47,6 +48,8 @@ class Delivery:
     """Who gave the last answer, or owes it."""
     may_ask: bool = False
     """That provider may be asked again with the same key."""
+    is_found_by_reference: bool = False
+    """That provider's events will not name our key."""
     outcome: Outcome | None = None
     """What this attempt brought; None: it was not part of it."""
 
@@ -60,6 +63,7 @@ class Delivery:
         self.outcome, self.answer = outcome, WORDS[type(outcome)]
         self.reason = getattr(outcome, "reason", None)
         self.provider_id, self.may_ask = account.provider_id, account.may_be_asked_again(span)
+        self.is_found_by_reference = not KINDS[account.kind].echoes_key
         self.doubts += isinstance(outcome, Lost)
 
 

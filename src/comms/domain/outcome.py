@@ -13,6 +13,8 @@ or until a person settles it: that the provider is busy *now* says nothing of th
     ask        anything else              1 up     the same provider: its key makes a second call safe
     repeat     anything else              1        any provider: the template prefers a duplicate, once
     doubt      anything else              1 up     nothing, until somebody knows
+
+What a provider says afterwards, in an event, counts as the answer that was lost (`told`).
 """
 
 from __future__ import annotations
@@ -47,6 +49,33 @@ def standing(answer: str | None, doubts: int, *, idempotent: bool, prefers_dupli
     if idempotent:
         return Standing.ASK
     return Standing.REPEAT if prefers_duplicate and doubts == 1 else Standing.DOUBT
+
+
+PROVES = {
+    "accepted": "taken",
+    "delivered": "taken",
+    "deferred": "taken",
+    "complained": "taken",
+    "opened": "taken",
+    "clicked": "taken",
+    "read": "taken",
+    "bounced": "refused",
+    "failed": "refused",
+}
+"""What a provider's event says of a call whose answer was lost."""
+
+
+def told(answer: str | None, doubts: int, heard: str | None) -> str | None:
+    """The last answer, or what was heard of the call instead.
+
+    Whoever has it, has it. That it came to nothing is said of one call: where two were made whose answers
+    never came, the other may still arrive.
+    """
+    if answer in {"accepted", "rejected"}:
+        return answer
+    if heard == "taken":
+        return "accepted"
+    return "rejected" if heard == "refused" and doubts == 1 else answer
 
 
 def goes_on(each: Standing) -> bool:

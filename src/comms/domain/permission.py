@@ -2,7 +2,7 @@
 
 The first rule that applies decides:
 
-    the address is suppressed     hard_bounce and complaint stop everything, manual and
+    the address is suppressed     hard_bounce, complaint and stop stop everything, manual and
                                   unsubscribe all that is not transactional
     the category is transactional it needs no consent, and no preference stops it
     there is no consent           no_consent
@@ -21,13 +21,18 @@ from typing import Literal
 TRANSACTIONAL = "transactional"
 """The category that answers something the person asked for, such as a reminder or a code."""
 
-Reason = Literal["hard_bounce", "complaint", "manual", "unsubscribe"]
+PublishedReason = Literal["hard_bounce", "complaint", "manual", "unsubscribe"]
+"""What callers may suppress an address for."""
+
+Reason = Literal[PublishedReason, "stop"]
+"""And `stop`: the person has texted STOP. Carriers block what goes to the number from then on."""
+
 ConsentReason = Literal["transactional_bypass", "opted_in", "no_consent_row", "opted_out"]
 
-WEIGHT: tuple[Reason, ...] = ("hard_bounce", "complaint", "unsubscribe", "manual")
+WEIGHT: tuple[Reason, ...] = ("hard_bounce", "complaint", "stop", "unsubscribe", "manual")
 """Suppressions from the weightiest on: the one that is shown where several stand."""
 
-_STOPS_EVERYTHING = {"hard_bounce", "complaint"}
+_STOPS_EVERYTHING = {"hard_bounce", "complaint", "stop"}
 
 
 @dataclass(frozen=True, slots=True)

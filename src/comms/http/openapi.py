@@ -54,6 +54,11 @@ _LINES = (
 )
 """OpenAPI 3.1 has no word for a sequence of values; 3.2 has itemSchema."""
 
+_SIGNED = (
+    "A provider's own call: no token, since its signature says whose it is. What stands in the body is the "
+    "provider's affair. Twilio's texts are answered with an empty TwiML document."
+)
+
 Document = dict[str, Any]
 
 
@@ -82,7 +87,7 @@ def document(routes: Sequence[Route]) -> Document:
 
 def _operation(route: Route, links: Document) -> Document:
     errors: dict[int, Sequence[str]] = dict(_ALWAYS) if route.scope else {}
-    if route.body:
+    if route.body or route.raw:
         errors |= {408: ("request_timeout",), 413: ("payload_too_large",)}
     errors = {**errors, **route.errors, 503: ("temporarily_unavailable",)}
     operation: Document = {
@@ -103,6 +108,9 @@ def _operation(route: Route, links: Document) -> Document:
         operation["parameters"] = parameters
     if shape := route.body or route.line:
         operation["requestBody"] = {"required": bool(route.body), "content": _content(route, shape)}
+    if route.raw:
+        operation["requestBody"] = {"required": True, "content": {"*/*": {"schema": {}}}}
+        operation["description"] = _SIGNED
     if route.line:
         operation["description"] = _LINES
     return operation

@@ -13,6 +13,7 @@ from comms.http import (
     suppressions,
     templates,
     tokens,
+    webhooks,
 )
 
 ROUTES = [
@@ -26,4 +27,5 @@ ROUTES = [
     *devices.ROUTES,
     *consents.ROUTES,
     *suppressions.ROUTES,
+    *webhooks.ROUTES,
 ]

@@ -86,7 +86,8 @@ class Route:
     """One operation. `scope` None: anybody may call. `person`: a person's own token may, too.
 
     `local`: from loopback anybody may call. An answer that is `str` is text. `line` instead of `body`:
-    NDJSON comes in, and goes out as the answer, line by line, while the handler reads it.
+    NDJSON comes in, and goes out as the answer, line by line, while the handler reads it. `raw` instead of
+    `body`: bytes come in, so many at most, and are left as they are.
     """
 
     method: str
@@ -98,6 +99,7 @@ class Route:
     errors: Mapping[int, Sequence[str]] = field(default_factory=dict)
     body: type[Struct] | None = None
     line: type[Struct] | None = None
+    raw: int | None = None
     query: type[Struct] | None = None
     headers: Sequence[str] = ()
     tag: str = "messages"
@@ -223,8 +225,14 @@ async def _call(route: Route, house: House, request: Request, request_id: UUID) 
     refused = partial(_refused, route, request_id)
     caller = NOBODY if free else await renewed()
     query = parsing.query(request.query_params.multi_items(), route.query) if route.query else None
-    body = parsing.decode(await _read(request), route.body) if route.body else None
+    body = await _body(route, request)
     return await route.handler(Call(house, caller, request, renewed, refused, body, query))
+
+
+async def _body(route: Route, request: Request) -> Any:
+    if route.raw:
+        return await _read(request, route.raw)
+    return parsing.decode(await _read(request, parsing.LARGEST_BODY), route.body) if route.body else None
 
 
 async def _authenticate(route: Route, house: House, request: Request, request_id: UUID) -> Caller:
@@ -246,29 +254,27 @@ async def _authenticate(route: Route, house: House, request: Request, request_id
     return caller
 
 
-async def _read(request: Request) -> bytes:
+async def _read(request: Request, largest: int) -> bytes:
     """The body, as long as it is not too large and does not take too long: what is beyond is never kept."""
     announced = request.headers.get("Content-Length", "0")
-    if announced.isdecimal() and int(announced) > parsing.LARGEST_BODY:
-        raise too_large("body")
+    if announced.isdecimal() and int(announced) > largest:
+        raise too_large("body", largest)
     chunks, size = [], 0
     try:
         async with asyncio.timeout(_BODY_SECONDS):
             async for chunk in request.stream():
                 size += len(chunk)
-                if size > parsing.LARGEST_BODY:
-                    raise too_large("body")
+                if size > largest:
+                    raise too_large("body", largest)
                 chunks.append(chunk)
     except TimeoutError:
         raise too_slow("The body took longer than", _BODY_SECONDS) from None
     return b"".join(chunks)
 
 
-def too_large(what: str) -> Refused:
+def too_large(what: str, largest: int = parsing.LARGEST_BODY) -> Refused:
     """413 for a body or a line."""
-    return Refused(
-        413, "payload_too_large", f"The {what} may have {parsing.LARGEST_BODY // 1024} KiB at most."
-    )
+    return Refused(413, "payload_too_large", f"The {what} may have {largest // 1024} KiB at most.")
 
 
 def too_slow(what: str, seconds: float) -> Refused:

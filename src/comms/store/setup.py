@@ -25,7 +25,7 @@ async def one(pool: Connection | Pool, name: str, *key: Any) -> asyncpg.Record |
 
 
 async def many(pool: Connection | Pool, name: str, *key: Any) -> list[asyncpg.Record]:
-    """Rows: brands, brand_keys, providers, templates, versions, current_versions, tokens."""
+    """Rows: brands, brand_keys, texting_brands, providers, templates, versions, current_versions, tokens."""
     return await pool.fetch(sql("setup", name), *key)
 
 

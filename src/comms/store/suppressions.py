@@ -36,6 +36,16 @@ async def add(
     return await connection.fetch(sql("suppressions", "add"), *columns(rows), now, actor, request_id)
 
 
+async def add_heard(connection: Connection, rows: list[NewSuppression], at: list[datetime]) -> None:
+    """Write what a provider tells of, each at its time, unless the address was let go since."""
+    await connection.execute(sql("suppressions", "add_heard"), *columns(rows), at)
+
+
+async def start(connection: Connection, stop: NewSuppression, at: datetime) -> None:
+    """Lift the address's suppression for `stop`'s reason, where that is no younger than `at`."""
+    await connection.execute(sql("suppressions", "start"), *stop, at)
+
+
 async def standing(
     connection: Connection, bucket: int, brand_id: str, channel: str, address_hash: bytes
 ) -> list[asyncpg.Record]:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from comms.domain.permission import Reason
+from comms.domain.permission import PublishedReason
 from comms.http.shapes.common import Name
 
 
@@ -15,7 +15,7 @@ class PutSuppression(Struct, frozen=True, forbid_unknown_fields=True):
 
     brand_id: Name
     email: Annotated[str, Meta(min_length=1, max_length=255, extra_json_schema={"format": "email"})]
-    reason: Reason
+    reason: PublishedReason
     source: Name
 
 

@@ -158,7 +158,7 @@ with again as (
          deadline = greatest(deadline, coalesce($3, statement_timestamp()) + $7::interval)
    where bucket = $1 and id = $2 and state = 'unknown' returning bucket, id, brand_id
 ), reopened as (
-  update delivery d set outcome = 'try_later', doubts = 0
+  update delivery d set outcome = 'try_later', doubts = 0, heard = null
     from again where d.bucket = again.bucket and d.message_id = again.id
      and (d.outcome is null or d.outcome not in ('accepted', 'rejected'))
 ), noted as (

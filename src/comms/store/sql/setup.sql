@@ -19,6 +19,12 @@ select * from brand where brand_id = $1;
 -- name: brands
 select * from brand where $1 in (brand_id, '*') order by brand_id;
 
+-- name: texting_brands
+-- Who sends texts through a provider: those that it is for, else those that have it on their route.
+select brand_id from brand
+ where case when $2::text[] is null then settings -> 'routes' -> 'sms' ? $1 else brand_id = any ($2) end
+ order by brand_id;
+
 -- name: put_brand
 insert into brand (brand_id, settings, created_at, updated_at) values ($1, $2, $3, $3)
 on conflict (brand_id) do update set settings = excluded.settings, updated_at = excluded.updated_at
