@@ -101,8 +101,7 @@ def mailgun(said: Any, stamp: str, stranger: int) -> Incoming:
     return _at(json.dumps(whole).encode(), JSON)
 
 
-def twilio(said: Any, _stamp: str, stranger: int) -> Incoming:
-    address = f"{ADDRESS}?key={KEY}"
+def twilio(said: Any, _stamp: str, stranger: int, address: str = f"{ADDRESS}?key={KEY}") -> Incoming:
     fields = (
         {name: str(value) for name, value in said.items()} if isinstance(said, dict) else {"x": str(said)}
     )

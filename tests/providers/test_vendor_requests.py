@@ -6,18 +6,20 @@ import base64
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from comms.domain.content import Rendered
 from comms.domain.errors import Refused
-from comms.providers import catalogue, postmark, telnyx, twilio
+from comms.providers import catalogue, mailgun, postmark, sendgrid, telnyx, twilio
 from comms.providers.base import Lost, Misconfigured, Outcome, Rejected, Sender, TryLater
 from comms.providers.http import Answer, Request
 from comms.providers.mail import Envelope, envelope
 from tests.providers.contract import ADDRESS, KEY, MAIL, TEXT, Case, account, outcome_of
 from tests.providers.published import complaints, typed
+from tests.providers.signing import BY_KIND
 from tests.providers.vendor_cases import (
     CASES,
     MAILGUN,
@@ -319,3 +321,38 @@ def test_neither_a_request_nor_an_answer_shows_what_is_in_it() -> None:
     made = Request("https://example.org/ada", b"Ada", {"Authorization": SECRET})
     assert repr(made) == "Request()"
     assert repr(Answer(400, {"X": SECRET}, {"message": "Ada"})) == "Answer(status=400)"
+
+
+async def test_health_data_is_not_followed() -> None:
+    """Whatever the account says of opens and clicks. Resend has no such switch for one mail."""
+    looked_after = replace(MAIL, hipaa=True)
+    secrets = dict.fromkeys(("server_token", "api_key"), SECRET)
+    made = postmark.compose(postmark.PostmarkSettings(), secrets, looked_after)
+    assert isinstance(made, Request)
+    assert b'"TrackOpens":false,"TrackLinks":"None"' in made.body
+    made = sendgrid.compose(sendgrid.SendgridSettings(), secrets, looked_after)
+    assert isinstance(made, Request)
+    tracking = msgspec.json.decode(made.body)
+    assert tracking["tracking_settings"] == {
+        "click_tracking": {"enable": False},
+        "open_tracking": {"enable": False},
+    }
+    assert complaints("sendgrid/tsg_mail_v3.json", "/v3/mail/send", JSON, tracking) == []
+    made = mailgun.compose(mailgun.MailgunSettings(domain="mg.loop.test"), secrets, looked_after)
+    assert isinstance(made, Request)
+    assert b"o%3Atracking=no" in made.body
+
+
+async def test_who_may_report_is_told_where() -> None:
+    """Where there is nothing to check a report by, none is asked for; Twilio signs with what we have."""
+    url = "https://comms.example/v1/webhooks/v"
+    assert (await asked(TWILIO, events_url=url)).form["StatusCallback"] == f"{url}?key={KEY}"
+    assert "webhook_url" not in (await asked(TELNYX, events_url=url)).json
+    assert "callback" not in (await asked(VONAGE, events_url=url)).form
+    telnyx_asked, vonage_asked = [
+        await asked(replace(case, secrets={**case.secrets, **BY_KIND[case.kind].secrets}), events_url=url)
+        for case in (TELNYX, VONAGE)
+    ]
+    assert telnyx_asked.json["webhook_url"] == vonage_asked.form["callback"] == url
+    name, path = "vonage/sms.yml", "/{format}"
+    assert complaints(name, path, FORM, typed(name, path, vonage_asked.form)) == []
