@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import json
 import os
 import re
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -21,6 +24,7 @@ from comms.domain.content import Rendered
 from comms.domain.lifecycle import mermaid
 from comms.providers import catalogue
 from comms.providers.base import Accepted, Misconfigured, Outgoing
+from comms.providers.events import Event, Forged, Incoming
 from comms.store.database import connect_once
 
 ROOT = Path(__file__).parents[2]
@@ -163,6 +167,29 @@ def _is_like(expected: Any, said: Any) -> bool:
     )
 
 
+def _check_that_the_page_hears() -> None:
+    parse = catalogue.KINDS["spool"].parse_events
+    assert parse
+    now, body = (
+        datetime(2030, 1, 1, tzinfo=UTC),
+        b'{"id": "7", "what": "carried", "at": "2030-01-01T00:00:00Z"}',
+    )
+    stamp = str(int(now.timestamp()))
+    mac = hmac.new(b"shared", stamp.encode() + body, "sha256").hexdigest()
+    incoming = Incoming("", {"X-Spool-Time": stamp, "X-Spool-Signature": mac}, body, now)
+    [event] = parse(None, {"webhook_secret": "shared"}, incoming)
+    assert event == Event("7", "delivered", now)
+    for forged in (
+        replace(incoming, body=body + b" "),
+        replace(incoming, headers={}),
+        replace(incoming, now=now + timedelta(hours=1)),
+    ):
+        with pytest.raises(Forged):
+            parse(None, {"webhook_secret": "shared"}, forged)
+    with pytest.raises(Forged):
+        parse(None, {}, incoming)
+
+
 def test_the_provider_that_the_page_adds_keeps_the_protocol(tmp_path: Path) -> None:
     page = ROOT / "docs" / "adding-a-provider.md"
     spoken: dict[str, Any] = {"__name__": "spool"}
@@ -179,5 +206,7 @@ def test_the_provider_that_the_page_adds_keeps_the_protocol(tmp_path: Path) -> N
         assert msgspec.json.decode((tmp_path / "k-0.json").read_bytes())["to"] == "+15555550123"
         gone = catalogue.build("spool", {"directory": str(tmp_path / "gone")}, {}, None)  # type: ignore[arg-type]
         assert asyncio.run(gone.send(outgoing)) == Misconfigured("no_such_directory")
+        catalogue.check("spool", {"directory": str(tmp_path)}, {"webhook_secret"})
+        _check_that_the_page_hears()
     finally:
         del catalogue.KINDS["spool"]
