@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from comms.domain.outcome import Standing, event, goes_on, standing
+from comms.domain.outcome import Standing, event, goes_on, standing, told
 
 S = Standing
 ANSWERS = (None, "accepted", "rejected", "try_later", "misconfigured", "lost")
@@ -82,3 +82,24 @@ def test_nothing_that_was_taken_or_in_doubt_is_called_expired_or_refused() -> No
             for late in (False, True):
                 if event(deliveries, stopped="expire" if late else None) in {"expire", "reject"}:
                     assert not set(deliveries) & {S.TAKEN, S.ASK, S.REPEAT, S.DOUBT}
+
+
+@pytest.mark.parametrize(
+    ("answer", "doubts", "heard", "counts"),
+    [
+        (None, 1, "taken", "accepted"),
+        ("lost", 3, "taken", "accepted"),
+        ("try_later", 1, "taken", "accepted"),
+        ("lost", 1, "refused", "rejected"),
+        ("lost", 2, "refused", "lost"),  # one of two calls came to nothing: the other may arrive
+        ("try_later", 0, "refused", "try_later"),  # there was no doubt: it is about nothing of ours
+        ("accepted", 1, "refused", "accepted"),  # an answer is an answer
+        ("rejected", 0, "taken", "rejected"),
+        ("lost", 1, None, "lost"),
+        (None, 0, None, None),
+    ],
+)
+def test_what_is_heard_counts_as_the_answer_that_was_lost(
+    answer: str | None, doubts: int, heard: str | None, counts: str | None
+) -> None:
+    assert told(answer, doubts, heard) == counts

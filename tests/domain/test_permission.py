@@ -34,6 +34,8 @@ def code(category: str, *says: str) -> str | None:
         (("opted_in", "unsubscribe"), "suppressed_unsubscribe", None),
         (("opted_in", "complaint"), "suppressed_complaint", "suppressed_complaint"),
         (("opted_in", "hard_bounce"), "suppressed_hard_bounce", "suppressed_hard_bounce"),
+        (("opted_in", "stop"), "suppressed_stop", "suppressed_stop"),
+        (("stop", "unsubscribe", "manual"), "suppressed_stop", "suppressed_stop"),
         (("manual", "complaint", "hard_bounce"), "suppressed_hard_bounce", "suppressed_hard_bounce"),
         (("opted_out", "manual", "unsubscribe"), "suppressed_unsubscribe", None),
     ],

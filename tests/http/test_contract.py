@@ -77,6 +77,9 @@ async def test_the_answer_has_the_thirteen_members_and_no_other(client: httpx.As
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
 async def test_every_route_is_guarded(house: House, client: httpx.AsyncClient, route: Any) -> None:
+    if route.path == "/v1/webhooks/{provider_id}":
+        assert route.scope is None  # a provider has no token: tests/http/test_webhooks.py
+        return
     assert route.scope
     path = re.sub(r"{\w+}", "01a20a31-cbed-7914-bfa9-4f22b6fa28e7", route.path)
     naked = {"Authorization": ""}

@@ -28,7 +28,6 @@ from comms.domain.content import Sealed
 from comms.domain.ids import bucket_of, bucket_of_digest
 from comms.domain.permission import Reason
 from comms.privacy.cipher import CannotOpen
-from comms.providers.catalogue import KINDS
 from comms.providers.events import Event, Happening, Inbound
 from comms.store import events as rows
 from comms.store import devices, suppressions
@@ -84,8 +83,7 @@ async def _about(house: House, provider_id: str, events: list[Event]) -> dict[st
     found = {each.id: _which(each.key) for each in events if each.key}
     named = {each.id: each.reference for each in events if not each.key and each.reference}
     account = await house.setup.account(provider_id)
-    kind = KINDS.get(account.kind) if account else None
-    if not named or kind is None or kind.echoes_key:
+    if not named or account is None or account.echoes_key:
         return found
     known = await _referred(house, provider_id, set(named.values()))
     if len(known) < len(set(named.values())):

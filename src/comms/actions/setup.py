@@ -74,6 +74,12 @@ class Account:
         kind = KINDS.get(self.kind)
         return kind.devices if kind else frozenset()
 
+    @property
+    def echoes_key(self) -> bool:
+        """Do its events carry our key?"""
+        kind = KINDS.get(self.kind)
+        return kind is None or kind.echoes_key
+
     def carries(self, brand_id: str, channel: str, *, hipaa: bool) -> bool:
         """May it take such a message?"""
         kind = KINDS.get(self.kind)

@@ -47,6 +47,7 @@ async def receive(house: House, provider_id: str, incoming: Incoming) -> Receive
             if isinstance(each, Confirmation):
                 await house.webhooks.confirm(each.url)
     except Forged:
+        log.info("webhook_refused", provider_id=provider_id)
         why = "The call is not signed as this provider signs its calls, or too long ago."
         raise Refused(401, "invalid_signature", why) from None
     except Unreadable:

