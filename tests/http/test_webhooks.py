@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import httpx2 as httpx
 import msgspec
 import pytest
 
-from comms.actions import brands, suppressions
+from comms.actions import brands, suppressions, webhooks
 from comms.actions.house import House
 from comms.actions.webhooks import events_url
 from comms.domain.caller import Caller
+from comms.domain.errors import Refused
 from comms.http.app import application
 from comms.http.webhooks import LARGEST
-from comms.providers.events import Incoming
+from comms.providers.catalogue import KINDS
+from comms.providers.events import Confirmation, Incoming
 from comms.testing import FakeClock
-from tests.providers.signing import BY_KIND, VOICES, Voice, recorded
+from tests.providers.signing import BY_KIND, VOICES, Folded, Voice, recorded
 from tests.providers.vendor_cases import CASES
+from tests.providers.vendor_server import Said, vendor
 
 pytestmark = pytest.mark.anyio
 
@@ -106,6 +111,58 @@ async def test_who_is_not_there_or_never_calls_is_not_told_apart(
         assert [each.status_code for each in answers] == [404, 404]
         assert answers[0].text == answers[1].text
     assert await kept(house) == 0
+
+
+@every_voice
+async def test_a_thousand_forgeries_leave_nothing(
+    house: House, loop_health: Caller, clock: FakeClock, voice: Voice
+) -> None:
+    """Each is a true call of which one character that it is signed by is another, or something is missing."""
+    await put(house, loop_health, voice)
+    chance = random.Random(f"{voice.kind} 20261124")
+    good = replace(voice.call(said(voice), clock.now()), now=clock.now())
+    inside = {"mailgun": b'"signature": "', "vonage": b'"sig": "'}.get(voice.kind)
+    for _ in range(1000 // len(VOICES)):
+        forged = _body_spoilt(good, inside, chance) if inside else _header_spoilt(good, chance)
+        with pytest.raises(Refused, match="invalid_signature"):
+            await webhooks.receive(house, "vendor", forged)
+    assert await kept(house) == 0
+    assert (await webhooks.receive(house, "vendor", good)).received == 1
+
+
+def _header_spoilt(good: Incoming, chance: random.Random) -> Incoming:
+    name = chance.choice([name for name in good.headers if name != "content-type"])
+    headers = {each: value for each, value in good.headers.items() if each != name}
+    if chance.random() < 0.9:
+        headers[name] = _spoilt(good.headers[name], chance)
+    return replace(good, headers=Folded(headers))
+
+
+def _body_spoilt(good: Incoming, before: bytes, chance: random.Random) -> Incoming:
+    at = good.body.index(before) + len(before) + chance.randrange(64)
+    digit = b"0" if good.body[at : at + 1] != b"0" else b"1"
+    return replace(good, body=good.body[:at] + digit + good.body[at + 1 :])
+
+
+def _spoilt(value: str, chance: random.Random) -> str:
+    """Where it counts: the end of Base64 may hold bits that say nothing, and of two signatures the first is old."""
+    is_long = len(value) > 14
+    at = chance.randrange(len(value) // 2 + 2, len(value) - 4) if is_long else chance.randrange(len(value))
+    return value[:at] + ("7" if value[at] != "7" else "8") + value[at + 1 :]
+
+
+async def test_an_address_that_a_provider_asks_about_is_confirmed_once_it_can_be(
+    house: House, loop_health: Caller, anybody: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with vendor(Said(503), Said(200)) as server:
+        asks = replace(KINDS["sandbox"], parse_events=lambda *_: [Confirmation(f"{server.url}/confirm")])
+        monkeypatch.setitem(KINDS, "asks", asks)
+        shared: Any = {"baa": False, "limits": {}, "brands": None}
+        await brands.put_provider(house, loop_health, "asks", "asks", {}, {}, **shared)
+        answers = [await anybody.post("/v1/webhooks/asks", content=b"{}") for _ in range(2)]
+        await house.webhooks._http.__aexit__()
+    assert [each.status_code for each in answers] == [503, 200]
+    assert [each.line for each in server.asked] == ["GET /confirm HTTP/1.1"] * 2
 
 
 async def test_without_a_secret_nothing_is_believed(
