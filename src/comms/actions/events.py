@@ -29,8 +29,8 @@ from comms.domain.ids import bucket_of, bucket_of_digest
 from comms.domain.permission import Reason
 from comms.privacy.cipher import CannotOpen
 from comms.providers.events import Event, Happening, Inbound
-from comms.store import events as rows
 from comms.store import devices, suppressions
+from comms.store import events as rows
 from comms.store.database import Connection
 
 _TOGETHER = 500
@@ -153,7 +153,7 @@ async def _take_in(
 
 
 def _is_for_the_timeline(heard: _Heard) -> bool:
-    """`accepted` there is our own; who reads health data is not followed; a device is forgotten with an entry."""
+    """`accepted` there is our own; who reads health data is not followed; of a device `_forget` tells."""
     name = heard.event.event
     if heard.delivery["channel"] == "push" and heard.event.for_good:
         return False

@@ -46,7 +46,7 @@ class Webhooks:
 
     async def _read(self, url: str) -> bytes:
         answer = await self._http.get(url, _SECONDS)
-        if answer is None or answer.status != 200:
+        if answer is None or answer.status != 200 or answer.body is None:
             raise Unavailable
         return answer.body
 

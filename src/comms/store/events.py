@@ -84,7 +84,7 @@ async def referred(
 
 
 async def deliveries(connection: Connection, provider_id: str, which: list[Which]) -> list[asyncpg.Record]:
-    """Those that this provider was handed, with brand_id, channel, hipaa, address, payload and begun_at; locked."""
+    """Those that this provider was handed, with what an event needs of them; locked."""
     return await connection.fetch(sql("events", "deliveries"), *columns(which), provider_id)
 
 
