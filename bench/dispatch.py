@@ -21,8 +21,8 @@ _AGAIN = (
     "truncate queue, delivery, ledger, sandbox_item restart identity",
     "update message set outcome = null, sent_at = null, provider_id = null, decision = null",
     """
-insert into queue (bucket, id, brand_id, due_at, deadline)
-select bucket, id, brand_id, now(), now() + interval '4 hours' from message
+insert into queue (bucket, id, brand_id, template_id, due_at, deadline)
+select bucket, id, brand_id, template_id, now(), now() + interval '4 hours' from message
 """,
     "vacuum analyze message, queue",
     "checkpoint",

@@ -30,7 +30,7 @@ insert into message (bucket, id, brand_id, kind, channel, template_key, template
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
 """,
     """
-insert into queue (bucket, id, brand_id, due_at, deadline) values ($1, $2, $3, $4, $5)
+insert into queue (bucket, id, brand_id, template_id, due_at, deadline) values ($1, $2, $3, $4, $5, $6)
 """,
     """
 insert into ledger (bucket, message_id, brand_id, at, event, actor, request_id)
@@ -44,7 +44,7 @@ _TAKEN = (
     attrgetter("bucket", "id", "brand_id", "kind", "channel", "template_key", "template_id", "version_id",
                "hipaa", "person_hash", "recipient_hash", "address", "variables", "scheduled_at", "zone",
                "wall", "created_at"),
-    attrgetter("bucket", "id", "brand_id", "scheduled_at", "deadline"),
+    attrgetter("bucket", "id", "brand_id", "template_id", "scheduled_at", "deadline"),
     attrgetter("bucket", "id", "brand_id", "created_at", "actor", "request_id"),
 )  # fmt: skip
 """What each of them takes of the message."""
@@ -54,7 +54,7 @@ _COPIES = (
     ("message", ("bucket", "id", "brand_id", "kind", "channel", "template_key", "template_id", "version_id",
                  "hipaa", "person_hash", "recipient_hash", "address", "variables", "scheduled_at", "zone",
                  "wall", "created_at")),
-    ("queue", ("bucket", "id", "brand_id", "due_at", "deadline")),
+    ("queue", ("bucket", "id", "brand_id", "template_id", "due_at", "deadline")),
     ("ledger", ("bucket", "message_id", "brand_id", "at", "actor", "request_id", "event")),
 )  # fmt: skip
 """The same four, for COPY."""

@@ -288,7 +288,7 @@ async def test_what_one_provider_said_counts_though_the_next_can_not_be_marked(
             raise asyncpg.ConnectionDoesNotExistError
         return await written(engine, owner, now, marks)
 
-    await provide("half", lambda out: Accepted("x") if out.recipient == "a" else Misconfigured("no"))
+    await provide("half", lambda out: Accepted("x") if out.recipient == "a" else TryLater("busy"))
     await route(house, loop_health, "half", "sand")
     for token in ("a", "b"):
         await devices.put(house, loop_health, "loop", "p1", "fcm", token, None)

@@ -82,8 +82,8 @@ async def test_every_attempt_has_the_same_message_id(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "outcome"),
     [
-        (["-r", "RCPT", "-b", "451 4.7.1 later"], TryLater("smtp_4.7.1", after=300)),
-        (["-r", "RCPT", "-b", "452 4.2.2 full"], TryLater("smtp_4.2.2")),
+        (["-r", "RCPT", "-b", "451 4.7.1 later"], TryLater("smtp_4.7.1", after=300, of_message=True)),
+        (["-r", "RCPT", "-b", "452 4.2.2 full"], TryLater("smtp_4.2.2", of_message=True)),
         (["-r", "MAIL", "-b", "451 4.3.0 busy"], TryLater("smtp_4.3.0")),
         (["-r", ".", "-b", "451 4.3.0 busy"], TryLater("smtp_4.3.0")),
         (["-r", "CONNECT", "-b", "421 4.3.2 closing"], TryLater("smtp_4.3.2")),
@@ -283,7 +283,8 @@ async def test_without_a_sender_there_is_no_mail() -> None:
         (Stage.RCPT, 553, "not local", Rejected("smtp_553", bad_recipient=True)),
         (Stage.DATA, 550, "not wanted", Rejected("smtp_550")),
         (Stage.HELLO, 535, "5.7.8 bad", Misconfigured("smtp_5.7.8")),
-        (Stage.RCPT, 450, "4.2.1 later", TryLater("smtp_4.2.1")),
+        (Stage.RCPT, 421, "4.3.2 closing", TryLater("smtp_4.3.2")),
+        (Stage.RCPT, 450, "4.2.1 later", TryLater("smtp_4.2.1", of_message=True)),
         (Stage.RCPT, 550, "5.1.1x unclear", Rejected("smtp_550", bad_recipient=True)),
         (Stage.MAIL, 553, "no such sender", Misconfigured("smtp_553")),
         (Stage.RCPT, 530, "log in first", Misconfigured("smtp_530")),

@@ -5,8 +5,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from comms.actions.house import House
+from comms.domain.schedule import show
 from comms.providers.catalogue import KINDS
+from comms.store import breaker
 from comms.store import health as rows
+
+_REST = (
+    "it is tried again by itself, and at once after PUT /v1/providers/...; its own status page may say more"
+)
 
 
 class Finding(NamedTuple):
@@ -31,9 +37,19 @@ async def examine(house: House) -> list[Finding]:
             f"comms message list --brand {row['brand_id']} --status unknown, then comms message settle each"
         )
         findings.append(Finding(f"unknown messages of brand {row['brand_id']}", str(row["messages"]), advice))
+    findings += [
+        _resting(each) for each in await breaker.standing(house.database.owner, house.clock.sql_now())
+    ]
     for row in await rows.channels(house.database.owner):
         findings += await _route(house, row["brand_id"], row["channel"])
     return findings
+
+
+def _resting(each: breaker.Standing) -> Finding:
+    """A provider that is ill. Of an older set-up: nobody has needed it since."""
+    whom = "" if each.key.brand_id == breaker.ALL else f" for brand {each.key.brand_id}"
+    found = f"not called: {each.reason}, since {show(each.opened_at)}, {each.failures} tries"
+    return Finding(f"provider {each.key.provider_id}{whom}", found, _REST)
 
 
 def _no_worker(count: int) -> str | None:

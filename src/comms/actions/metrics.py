@@ -9,6 +9,7 @@ from prometheus_client.core import GaugeMetricFamily
 
 from comms.actions.house import House
 from comms.metrics import gauge
+from comms.store import breaker
 from comms.store import health as rows
 from comms.store.database import AWAY
 
@@ -35,6 +36,7 @@ async def _queue(house: House) -> list[GaugeMetricFamily]:
     try:
         async with asyncio.timeout(_PATIENCE):
             found = await rows.backlog(house.database.owner, house.clock.sql_now())
+            resting = await breaker.standing(house.database.owner, house.clock.sql_now())
     except (*AWAY, asyncpg.PostgresError):
         return [_is_up(0)]
     counts = [([state], found[state]) for state in ("due", "sending")]
@@ -42,6 +44,12 @@ async def _queue(house: House) -> list[GaugeMetricFamily]:
         _is_up(1),
         gauge("comms_backlog", "Messages due and not claimed, and being delivered.", ["state"], counts),
         gauge("comms_oldest_due_seconds", "How long the oldest is due.", [], [([], found["overdue"])]),
+        gauge(
+            "comms_provider_resting",
+            "Providers that are not called, or not for some brand.",
+            ["provider"],
+            [([each], 1) for each in sorted({each.key.provider_id for each in resting})],
+        ),
     ]
 
 

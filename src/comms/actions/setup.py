@@ -58,6 +58,8 @@ class Account:
     baa: bool
     brands: list[str] | None
     updated_at: datetime
+    limits: dict[str, float] = field(default_factory=dict)
+    """`per_second`, `concurrency`; what is not there is not limited."""
 
     def may_be_asked_again(self, span: timedelta) -> bool:
         """Is a second call with the same key never a second message, in all of `span`?
@@ -231,9 +233,8 @@ class Setup:
         if row is None:
             return None
         secrets = open_secrets(self.master, provider_id, row["secrets"])
-        return Account(
-            provider_id, row["kind"], row["settings"], secrets, row["baa"], row["brands"], row["updated_at"]
-        )
+        about = (row["kind"], row["settings"], secrets, row["baa"], row["brands"], row["updated_at"])
+        return Account(provider_id, *about, row["limits"])
 
 
 def key_purpose(brand_id: str, purpose: str, key_id: int) -> str:

@@ -19,26 +19,23 @@ import structlog
 from comms.actions import devices, permission
 from comms.actions.house import House
 from comms.actions.setup import Account
-from comms.actions.webhooks import events_url
 from comms.dispatch.accounts import Accounts
+from comms.dispatch.admission import NO_SLOT, RESTS, Admission, Leave
+from comms.dispatch.calling import Calling
 from comms.dispatch.instants import Instants
 from comms.dispatch.record import Recorder
 from comms.dispatch.ways import reaching
-from comms.dispatch.work import WORDS, Delivery, Work
+from comms.dispatch.work import NOT_CALLED, WORDS, Delivery, Work
 from comms.domain.content import Plain, Rendered, Sealed
 from comms.domain.decision import Facts, decide
 from comms.domain.outcome import Standing, goes_on, told
 from comms.domain.permission import Permission
 from comms.gather import Gather
-from comms.providers.base import Device, Lost, Misconfigured, Outcome, Outgoing, Sender, TryLater
+from comms.providers.base import Device, Misconfigured, TryLater
 from comms.store import queue
 from comms.store.database import AWAY
 
 log = structlog.get_logger()
-
-_NOT_CALLED = TryLater("not_called")
-_OWN_SHARE = 0.8
-"""Of the time for a call, what the provider is told: it knows how far it got, so it should say."""
 
 
 class _Call(NamedTuple):
@@ -50,13 +47,20 @@ class Pipeline:
     """Delivers what a worker claimed. One a worker; all state is in the work that passes through."""
 
     def __init__(
-        self, house: House, owner: UUID, accounts: Accounts, instants: Instants, recorder: Recorder
+        self,
+        house: House,
+        owner: UUID,
+        accounts: Accounts,
+        instants: Instants,
+        recorder: Recorder,
+        admission: Admission,
     ) -> None:
         self._house = house
         self._owner = owner
-        self._accounts = accounts
+        self._calling = Calling(house, accounts)
         self._instants = instants
         self._recorder = recorder
+        self._admission = admission
         self._call_seconds = house.settings.lease_seconds / 3
         self._marks: Gather[list[queue.Mark], bool] = Gather(self._write_marks, largest=100)
         self._earlier: Gather[tuple[int, UUID], list[asyncpg.Record]] = Gather(
@@ -71,16 +75,23 @@ class Pipeline:
         try:
             work = await self._prepare(claim, lease_ends)
             calls = await self._calls(work)
+            leave = await self._admit(work, calls)
         except Exception as error:  # noqa: BLE001 - nothing was begun: whatever it was, another attempt may do better
             log.error("not_prepared", message_id=str(claim.id), problem=type(error).__name__)
             await self._recorder.put_back(claim)
             return
-        if await self._freeze(work, calls):
+        try:
+            if not await self._freeze(work, calls):
+                return
             await self._instants.reach(work.due_at)
             if calls:
                 self._house.metrics.lateness.add(max(0.0, -self._instants.until(work.due_at)))
-            await asyncio.gather(*(self._call(work, call) for call in calls))
-            await self._recorder.record(work)
+            leaves = (leave, *[None] * len(calls))
+            await asyncio.gather(*(self._call(work, *each) for each in zip(calls, leaves, strict=False)))
+        finally:
+            if leave:
+                leave.slot.end()
+        await self._recorder.record(work)
 
     async def _prepare(self, claim: queue.Claim, lease_ends: float) -> Work:
         """Open, decide, and make what is handed over: as an earlier attempt froze it, else rendered now."""
@@ -162,7 +173,21 @@ class Pipeline:
         if stands is Standing.ASK:
             account = await self._house.setup.account(delivery.provider_id or "")
             return [account] if account else []
-        return reaching(work.route, delivery.device) if goes_on(stands) else []
+        return list(reaching(work.route, delivery.device)) if goes_on(stands) else []
+
+    async def _admit(self, work: Work, calls: list[_Call]) -> Leave | None:
+        """Leave for the first call, before anything is marked; without it there are no calls.
+
+        One call has to do: a message that waited for as many slots as it has devices would keep the first
+        of them from others that do the same.
+        """
+        way = calls[0].way if calls else []
+        while way:
+            if leave := await self._admission.admit(work, way[0]):
+                return leave
+            del way[0]
+        calls.clear()
+        return None
 
     async def _freeze(self, work: Work, calls: list[_Call]) -> bool:
         """Mark what will be handed over; False where the message is not ours any more."""
@@ -176,30 +201,50 @@ class Pipeline:
             log.warning("not_marked", message_id=str(work.id), problem=type(error).__name__)
         # Whether the mark was written nobody knows; that nothing was called, we do, and say so.
         for call in calls:
-            call.delivery.ended(_NOT_CALLED, call.way[0], work.span)
+            call.delivery.ended(NOT_CALLED, call.way[0], work.span)
         calls.clear()
         return True
 
-    async def _call(self, work: Work, call: _Call) -> None:
-        """Along the way until one provider is not misconfigured. Never raises: the answers so far count."""
+    async def _call(self, work: Work, call: _Call, leave: Leave | None) -> None:
+        """Along the way until one provider has it, or may have it. Never raises: the answers so far count."""
         for account in call.way:
-            if account is not call.way[0] and not await self._mark_next(work, call.delivery, account):
-                return
-            if not self._has_time(work):
-                if call.delivery.outcome is None:
-                    call.delivery.ended(_NOT_CALLED, account, work.span)
-                return
-            if work.brand.brand_id in self._house.setup.held:  # nothing is awaited between here and the call
-                work.is_held = True
-                if call.delivery.outcome is None:
-                    call.delivery.ended(_NOT_CALLED, account, work.span)
-                return
-            outcome = await self._ask(work, call.delivery, account)
-            self._house.metrics.attempts.add(account.provider_id, WORDS[type(outcome)])
-            call.delivery.ended(outcome, account, work.span)
-            if not isinstance(outcome, Misconfigured):
-                return
+            leave = leave or await self._admission.admit(work, account)
+            if leave is None:
+                continue
+            try:
+                if not await self._hand_over(work, call, leave):
+                    break
+            finally:
+                leave.slot.end()
+            leave = None
+        if call.delivery.outcome is None:
+            call.delivery.ended(NOT_CALLED, call.way[0], work.span)
+
+    async def _hand_over(self, work: Work, call: _Call, leave: Leave) -> bool:
+        """To one provider; True where the next one may be asked: it was certainly not taken."""
+        account = leave.account
+        if account is not call.way[0] and not await self._mark_next(work, call.delivery, account):
+            return False
+        if not await leave.slot.begins(work.lease_ends - self._call_seconds):
+            work.put_off = NO_SLOT
+            return False
+        if not self._has_time(work):
+            return False
+        if work.brand.brand_id in self._house.setup.held:  # nothing is awaited between here and the call
+            work.is_held = True
+            return False
+        if leave.is_barred():
+            work.put_off = RESTS
+            return True
+        outcome = await self._calling.ask(work, call.delivery, account)
+        self._house.metrics.attempts.add(account.provider_id, WORDS[type(outcome)])
+        call.delivery.ended(outcome, account, work.span)
+        leave.heard(outcome)
+        if isinstance(outcome, Misconfigured):
             log.error("provider_misconfigured", provider_id=account.provider_id, reason=outcome.reason)
+        return isinstance(outcome, Misconfigured) or (
+            isinstance(outcome, TryLater) and not outcome.of_message
+        )
 
     async def _mark_next(self, work: Work, delivery: Delivery, account: Account) -> bool:
         """Written before each provider is called: what is found of a dead worker is whom it was calling."""
@@ -208,48 +253,9 @@ class Pipeline:
         except (*AWAY, asyncpg.PostgresError):
             return False
 
-    async def _ask(self, work: Work, delivery: Delivery, account: Account) -> Outcome:
-        try:
-            provider = self._accounts.provider(account)
-        except Exception as error:  # noqa: BLE001 - what was valid when it was stored need not stay so: a certificate ends
-            log.error("provider_not_built", provider_id=account.provider_id, problem=type(error).__name__)
-            return Misconfigured("settings_refused")
-        asked = self._house.clock.monotonic()
-        try:
-            async with asyncio.timeout(self._call_seconds):
-                return await provider.send(self._outgoing(work, delivery, account))
-        except TimeoutError:
-            return Lost("timeout")
-        except Exception as error:  # noqa: BLE001 - an adapter's fault: whether it was taken, nobody knows
-            log.error("provider_fault", provider_id=account.provider_id, problem=type(error).__name__)
-            return Lost("adapter_fault")
-        finally:
-            took = self._house.clock.monotonic() - asked
-            self._house.metrics.provider.add(took, account.provider_id)
-
     def _has_time(self, work: Work) -> bool:
         """Does a whole call fit into what is left of the lease? Else another worker may act, and we not."""
         return self._house.clock.monotonic() + self._call_seconds <= work.lease_ends
-
-    def _outgoing(self, work: Work, delivery: Delivery, account: Account) -> Outgoing:
-        return Outgoing(
-            message_id=work.id,
-            key=f"{work.id}-{delivery.n}",
-            brand_id=work.brand.brand_id,
-            person_id=work.person_id,
-            channel=work.claim.channel,
-            provider_id=account.provider_id,
-            recipient=delivery.recipient,
-            content=delivery.content,
-            sender=_sender(work),
-            category=work.category,
-            hipaa=work.claim.hipaa,
-            attempt=work.attempt,
-            lifetime=(work.facts.deadline - work.facts.now).total_seconds(),
-            seconds=self._call_seconds * _OWN_SHARE,
-            device=delivery.device,
-            events_url=events_url(self._house.settings, account.provider_id),
-        )
 
     async def _read_earlier(self, messages: list[tuple[int, UUID]]) -> list[list[asyncpg.Record] | Exception]:
         found: dict[UUID, list[asyncpg.Record]] = {message_id: [] for _, message_id in messages}
@@ -277,12 +283,3 @@ def _mark(work: Work, delivery: Delivery, account: Account) -> queue.Mark:
 
 def _carries(account: Account, work: Work) -> bool:
     return account.carries(work.brand.brand_id, work.claim.channel, hipaa=work.claim.hipaa)
-
-
-def _sender(work: Work) -> Sender:
-    senders = work.brand.settings.senders
-    if work.claim.channel == "email" and senders.email:
-        return Sender(senders.email.address, senders.email.name, senders.email.reply_to)
-    if work.claim.channel == "sms" and senders.sms:
-        return Sender(number=senders.sms.number)
-    return Sender()

@@ -32,7 +32,7 @@ class Instants:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._bounds: deque[_Bound] = deque()
-        self._behind = 0.0
+        self._behind = self._before = 0.0
 
     def observe(self, asked: float, database_clock: datetime) -> None:
         """An answer has arrived this moment; it was `asked` for then, and carries what the clock read."""
@@ -44,12 +44,19 @@ class Instants:
             self._bounds.clear()
         self._bounds.append(bound)
         self._behind = min(each.most for each in self._bounds)
+        self._before = max(each.least for each in self._bounds)
 
     def until(self, instant: datetime) -> float:
         """Seconds until `instant`; negative when it has passed."""
         if self._clock.sql_now() is not None:
             return (instant - self._clock.now()).total_seconds()
         return instant.timestamp() + self._behind - self._clock.monotonic()
+
+    def passed(self, instant: datetime) -> float:
+        """Seconds since `instant`, at the most that may be; negative before it."""
+        if self._clock.sql_now() is not None:
+            return (self._clock.now() - instant).total_seconds()
+        return self._clock.monotonic() - self._before - instant.timestamp()
 
     async def reach(self, instant: datetime) -> None:
         """Return at `instant`, or at once where it has passed."""

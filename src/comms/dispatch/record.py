@@ -27,7 +27,7 @@ from comms.dispatch.work import NO_PROVIDER, WORDS, Delivery, Work
 from comms.domain.outcome import Standing, event, goes_on
 from comms.domain.retry import delay
 from comms.gather import Gather
-from comms.providers.base import Accepted, Rejected, TryLater
+from comms.providers.base import Accepted, Rejected
 from comms.store import devices, queue, suppressions
 from comms.store import events as rows
 from comms.store.database import AWAY, BAD_DATA, Connection, Pool
@@ -66,7 +66,7 @@ class Recorder:
 
     async def put_back(self, claim: queue.Claim) -> bool:
         """A claim that could not be prepared waits for its next attempt; max_late ends it at last."""
-        wait = timedelta(seconds=delay(claim.attempt, random.random()))
+        wait = timedelta(seconds=delay(claim.tries, random.random()))
         key = (claim.bucket, claim.id, claim.attempt)
         return await self._submit(_Entry([], queue.Waiting(*key, "retry", "not_prepared", wait, None)))
 
@@ -165,11 +165,11 @@ def _shown(ending: Ending) -> str:
 def ending(work: Work, chance: float) -> Ending:
     """The event that follows from the verdict and from what providers said. `chance` spreads retries."""
     if work.verdict.verdict == "wait":
-        return _waiting(work, "defer", work.verdict.rule, delay(work.attempt, chance))
+        return _waiting(work, "defer", work.verdict.rule, delay(work.tries, chance))
     standings = [work.standing(each) for each in work.deliveries]
     match event(standings, stopped=None if work.verdict.verdict == "send" else work.verdict.verdict):
         case "retry":
-            return _waiting(work, "hold", "brand_held", 0.0) if work.is_held else _again(work, chance)
+            return _put_off(work, chance) or _again(work, chance)
         case "lose":
             each = _first(work, Standing.DOUBT, Standing.ASK, Standing.REPEAT)
             reason = each.reason if each and each.answer == "lost" and each.reason else "answer_lost"
@@ -227,13 +227,23 @@ def _references(work: Work) -> tuple[rows.Reference, ...]:
     )
 
 
+def _put_off(work: Work, chance: float) -> queue.Waiting | None:
+    """What could call nobody, through no fault of its own: it counts for nothing."""
+    if work.is_held:
+        return _waiting(work, "hold", "brand_held", 0.0, counts=not work.was_not_called)
+    if work.put_off and work.was_not_called:
+        return _waiting(
+            work, "defer", work.put_off.reason, work.put_off.seconds * (1 + chance / 4), counts=False
+        )
+    return None
+
+
 def _again(work: Work, chance: float) -> queue.Waiting:
     """As late as the most patient provider asks for."""
     waits = [each for each in work.deliveries if goes_on(work.standing(each))]
-    outcomes = [each.outcome for each in waits if each.outcome is not None]
-    asked = max((each.after or 0.0 for each in outcomes if isinstance(each, TryLater)), default=0.0)
+    asked = max((each.after for each in waits), default=0.0)
     reason = next((_clean(each.reason) for each in waits if each.reason), "") or "not_called"
-    return _waiting(work, "retry", reason, delay(work.attempt, chance, asked))
+    return _waiting(work, "retry", reason, delay(work.tries, chance, asked))
 
 
 def _first(work: Work, *wanted: Standing) -> Delivery | None:
@@ -245,9 +255,9 @@ def _finished(work: Work, event: str, reason: str | None, by: Delivery | None) -
     return queue.Finished(*key, event, reason, by.provider_id if by else None, work.decision())
 
 
-def _waiting(work: Work, event: str, reason: str, seconds: float) -> queue.Waiting:
+def _waiting(work: Work, event: str, reason: str, seconds: float, *, counts: bool = True) -> queue.Waiting:
     key = (work.claim.bucket, work.id, work.attempt)
-    return queue.Waiting(*key, event, reason, timedelta(seconds=seconds), work.decision())
+    return queue.Waiting(*key, event, reason, timedelta(seconds=seconds), work.decision(), counts)
 
 
 def _answer(work: Work, delivery: Delivery) -> queue.Ended:

@@ -48,7 +48,8 @@ async def rescue(house: House, ours: Collection[UUID] = ()) -> None:
                 await events.settle(house, connection, [key[:2]])
             house.metrics.ended.add("unknown", by=lost)
         else:
-            rescued = await queue.rescue(house.database.engine, now, *key, _pause(row["attempt"]))
+            pause = _pause(row["attempt"] - row["uncounted"])
+            rescued = await queue.rescue(house.database.engine, now, *key, pause)
             house.metrics.ended.add("retried", by=rescued)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from comms.actions.devices import identify
@@ -24,6 +24,16 @@ WORDS: dict[type[Outcome], str] = {
     Lost: "lost",
 }
 """An outcome as it is stored."""
+
+NOT_CALLED = TryLater("not_called")
+"""What is recorded of a delivery that was marked, and then could not be handed over."""
+
+
+class PutOff(NamedTuple):
+    """Why nobody could be called, and for how many seconds; 0: the message keeps its place."""
+
+    reason: str
+    seconds: float
 
 
 NO_PROVIDER = "no_provider_for_device"
@@ -51,6 +61,8 @@ class Delivery:
     """That provider's events will not name our key."""
     outcome: Outcome | None = None
     """What this attempt brought; None: it was not part of it."""
+    after: float = 0.0
+    """Seconds that a provider wants to be left alone, also where the next one was asked."""
 
     def unreached(self) -> None:
         """Nobody on the route speaks to such a device: refused, and nobody was asked."""
@@ -64,6 +76,8 @@ class Delivery:
         self.provider_id, self.may_ask = account.provider_id, account.may_be_asked_again(span)
         self.is_found_by_reference = not account.echoes_key
         self.doubts += isinstance(outcome, Lost)
+        if isinstance(outcome, TryLater):
+            self.after = max(self.after, outcome.after or 0.0)
 
 
 @dataclass(slots=True)
@@ -84,6 +98,8 @@ class Work:
     deliveries: list[Delivery] = field(default_factory=list)
     is_held: bool = False
     """The brand was put on hold while this was under way."""
+    put_off: PutOff | None = None
+    """A provider that has no slot for it, or is ill, and no other on the route."""
 
     @property
     def id(self) -> UUID:
@@ -94,6 +110,16 @@ class Work:
     def attempt(self) -> int:
         """Counts from 1."""
         return self.claim.attempt
+
+    @property
+    def tries(self) -> int:
+        """Attempts that count, from 1."""
+        return self.claim.tries
+
+    @property
+    def was_not_called(self) -> bool:
+        """Did this attempt come to nobody?"""
+        return all(each.outcome in {None, NOT_CALLED} for each in self.deliveries)
 
     @property
     def due_at(self) -> datetime:

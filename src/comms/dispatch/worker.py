@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+from collections.abc import Hashable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import UUID
@@ -20,8 +21,10 @@ from comms.actions import zones
 from comms.actions.acceptor import WAKE
 from comms.actions.house import House
 from comms.dispatch.accounts import Accounts
+from comms.dispatch.admission import Admission
 from comms.dispatch.deliver import Pipeline
 from comms.dispatch.instants import Instants
+from comms.dispatch.lanes import Lanes
 from comms.dispatch.record import Recorder
 from comms.dispatch.sweep import sweep
 from comms.providers.kind import Tools
@@ -37,6 +40,7 @@ _BATCH = 100
 _ROOM_SECONDS = 0.01
 _SWEEP_EVERY = 5.0
 _BACK_OFF = 1.0
+_SETTLED = 1.0
 _MARGIN = timedelta(seconds=2)
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -51,7 +55,11 @@ class Worker:
         self._instants = Instants(house.clock)
         self._accounts = Accounts(tools)
         recorder = Recorder(house, self.owner)
-        self._pipeline = Pipeline(house, self.owner, self._accounts, self._instants, recorder)
+        self._admission = Admission(house, self.owner, self._instants, self._has_room)
+        self._lanes = Lanes(house, self._admission, self._instants)
+        self._pipeline = Pipeline(
+            house, self.owner, self._accounts, self._instants, recorder, self._admission
+        )
         self._in_flight: dict[UUID, asyncio.Task[None]] = {}
         self._lease = timedelta(seconds=house.settings.lease_seconds)
         self._report_every = min(1.0, house.settings.lease_seconds / 6)
@@ -61,6 +69,7 @@ class Worker:
         self._wanted = 0  # how much room the next claim waits for
         self._wake = asyncio.Event()
         self._floor = _BEGINNING
+        self._looks_by_lane = False
 
     async def run(self, stop: asyncio.Event, dsn: str | None = None) -> None:
         """Work until `stop`, then finish what is in flight."""
@@ -80,6 +89,8 @@ class Worker:
                 await self._sleep(_BACK_OFF)
         await self.drain()
         with contextlib.suppress(*AWAY, asyncpg.PostgresError):
+            async with asyncio.timeout(_SETTLED):
+                await self._admission.settled()
             await workers.leave(self._engine, self.owner)
         for task in (*beside, stopping):
             task.cancel()
@@ -87,13 +98,16 @@ class Worker:
 
     async def once(self) -> int:
         """Claim what is due and see it through; how many. For tests and for the very patient."""
+        self._lanes.forget()
         claims = await self._take(_BATCH)
         self._start(claims, self._lease_ends())
         await asyncio.gather(*self._in_flight.values())
+        await self._admission.settled()
         return len(claims)
 
     async def drain(self) -> None:
         """Finish what is in flight, as long as a stop may take; the rest is rescued by others."""
+        self._admission.slots.stop()
         if self._in_flight:
             await asyncio.wait(self._in_flight.values(), timeout=self._house.settings.drain_seconds)
 
@@ -108,7 +122,9 @@ class Worker:
         return 0.0
 
     def _free(self) -> int:
-        return self._house.settings.worker_concurrency - len(self._in_flight)
+        """What waits for its provider takes no room: how much of that there may be is decided elsewhere."""
+        under_way = len(self._in_flight) - self._admission.waiting()
+        return self._house.settings.worker_concurrency - under_way
 
     async def _room(self) -> bool:
         """Wait a moment for room for a whole batch: a claim of one costs as much as one of a hundred."""
@@ -125,14 +141,23 @@ class Worker:
         if self._house.clock.monotonic() - self._reported_at > 2 * self._report_every:
             await self._report()  # no claim is made by a worker for whom nobody would wait
         await self._house.setup.refresh()
-        asked, held = self._house.clock.monotonic(), self._house.setup.held
-        claims = await queue.claim(
-            self._engine, now, ahead, self._floor, limit, self.owner, self._lease, held
-        )
+        portions = await self._lanes.portions(ahead, limit)
+        asked, held, engine = self._house.clock.monotonic(), self._house.setup.held, self._engine
+        self._looks_by_lane = portions is not None
+        if portions is None:
+            claims = await queue.claim(engine, now, ahead, self._floor, limit, self.owner, self._lease, held)
+        elif portions:
+            claims = await queue.claim_portions(
+                engine, now, ahead, limit, self.owner, self._lease, held, portions
+            )
+        else:
+            return []
+        self._lanes.claimed(claims, limit)
         if claims:
             self._house.metrics.claimed.add(by=len(claims))
             self._instants.observe(asked, claims[0].clock)
-            self._floor = max(self._floor, claims[0].due_at - _MARGIN)
+            if portions is None:
+                self._floor = max(self._floor, claims[0].due_at - _MARGIN)
         return claims
 
     async def _report(self) -> None:
@@ -169,19 +194,32 @@ class Worker:
 
     def _ended(self, message_id: UUID, task: asyncio.Task[None]) -> None:
         del self._in_flight[message_id]
+        self._admission.arrived(message_id)
         if 0 < self._wanted <= self._free():
             self._wake.set()
         if not task.cancelled() and (error := task.exception()):
             log.error("delivery_broke_off", message_id=str(message_id), problem=type(error).__name__)
 
+    def _has_room(self, room: Hashable) -> None:
+        if self._lanes.is_blocked(room):
+            self._wake.set()
+
     async def _until_next(self) -> float:
+        if self._looks_by_lane:
+            return self._soon(self._lanes.until_next())
         asked = self._house.clock.monotonic()
         seen = await queue.peek(self._engine, self._house.setup.held)
         self._instants.observe(asked, seen["clock"])
         if seen["due_at"] is None:
             return _LONGEST_SLEEP
         self._floor = min(self._floor, seen["due_at"])  # accepted for a time that has passed
-        return min(max(self._instants.until(seen["due_at"] - AHEAD), _SHORTEST_SLEEP), _LONGEST_SLEEP)
+        return self._soon(self._instants.until(seen["due_at"]))
+
+    def _soon(self, seconds: float | None) -> float:
+        """How long to sleep where the next message is due in so many seconds."""
+        if seconds is None:
+            return _LONGEST_SLEEP
+        return min(max(seconds - AHEAD.total_seconds(), _SHORTEST_SLEEP), _LONGEST_SLEEP)
 
     async def _sweep_now_and_then(self) -> None:
         """Apart from the claiming: after an outage a sweep takes a while."""
@@ -209,6 +247,7 @@ class Worker:
     def _hear(self, *_: object) -> None:
         """Sooner work, or another set-up."""
         self._house.setup.doubt()
+        self._lanes.doubt()
         self._heard.set()
         self._wake.set()
 

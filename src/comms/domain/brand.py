@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -72,6 +72,12 @@ class QuietHours(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
     categories: list[Line] = []
 
 
+class BrandLimits(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`weight`: the brand's share where the messages of several are due at once, beside theirs."""
+
+    weight: Annotated[int, Meta(ge=1, le=100)] = 1
+
+
 class BrandSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """All of it. `timezone` is a name of the IANA time zone database, `locale` a BCP 47 tag."""
 
@@ -81,7 +87,7 @@ class BrandSettings(Struct, frozen=True, forbid_unknown_fields=True):
     senders: Senders = Senders()
     routes: Routes = Routes()
     quiet_hours: QuietHours | None = None
-    limits: dict[str, Any] | None = None
+    limits: BrandLimits | None = None
     retention_days: Annotated[int, Meta(ge=1, le=36_500)] | None = None
     hipaa: bool | None = None
 

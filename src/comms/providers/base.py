@@ -81,6 +81,8 @@ class TryLater:
 
     reason: str
     after: float | None = None
+    of_message: bool = False
+    """It is this recipient's affair, as with greylisting: nothing follows for others or the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,8 @@ class Lost:
     """The provider was called and its answer never came: it may have been taken."""
 
     reason: str
+    of_message: bool = False
+    """Nothing follows for others: only the sandbox can know that."""
 
 
 Outcome = Accepted | Rejected | TryLater | Misconfigured | Lost

@@ -46,12 +46,12 @@ class Sandbox:
         if trick == REJECT:
             return Rejected("recipient_rejected")  # no bad_recipient: it must be refused another time, too
         if trick == FLAKY and outgoing.attempt <= _FLAKY_REFUSALS:
-            return TryLater("busy")
+            return TryLater("busy", of_message=True)
         if trick == SLOW:
             await self._sleep(_SLOW_SECONDS)
         await self._keep(outgoing)
         if trick == LOST:
-            return Lost("answer_lost")
+            return Lost("answer_lost", of_message=True)
         if trick == BOUNCE:
             task = asyncio.create_task(self._bounce(outgoing))
             self._later.add(task)

@@ -254,7 +254,8 @@ def classify(stage: Stage, code: int, text: str) -> Outcome:
     if code in _OUR_SETUP_DIGITS or enhanced in _OUR_SETUP:
         return Misconfigured(reason)
     if 400 <= code < 500:
-        return TryLater(reason, after=_GREYLISTED_SECONDS if enhanced == "4.7.1" else None)
+        after = _GREYLISTED_SECONDS if enhanced == "4.7.1" else None
+        return TryLater(reason, after, of_message=stage is Stage.RCPT and code != 421)
     if stage in {Stage.HELLO, Stage.MAIL}:
         return Misconfigured(reason)
     at_recipient = stage is Stage.RCPT and not enhanced and code in _NO_SUCH_MAILBOX_DIGITS

@@ -10,6 +10,7 @@ from uuid import UUID
 import asyncpg
 
 from comms.domain.content import Sealed
+from comms.domain.shares import Portion
 from comms.store.database import Connection, Pool
 from comms.store.statements import columns, sql
 
@@ -30,7 +31,13 @@ class Claim(NamedTuple):
     due_at: datetime
     deadline: datetime
     attempt: int
+    uncounted: int
     clock: datetime
+
+    @property
+    def tries(self) -> int:
+        """Attempts that count, this one included: those that could call nobody do not."""
+        return self.attempt - self.uncounted
 
 
 class Mark(NamedTuple):
@@ -70,7 +77,7 @@ class Finished(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """A message that goes back to the queue: retry, defer or hold."""
+    """A message that goes back to the queue: retry, defer or hold. What does not count keeps its place."""
 
     bucket: int
     id: UUID
@@ -79,6 +86,7 @@ class Waiting(NamedTuple):
     reason: str
     delay: timedelta
     decision: dict[str, Any] | None
+    counts: bool = True
 
 
 class Unknown(NamedTuple):
@@ -113,9 +121,27 @@ async def claim(
 
     Not those of brands that are `held`.
     """
-    rows = await engine.fetch(sql("queue", "claim"), now, ahead, floor, limit, owner, lease, list(held))
-    claims = [await _reread(engine, row) if row["is_stale"] else _claim(row) for row in rows]
-    return sorted(claims, key=lambda claim: claim.due_at)
+    return await _claims(engine, sql("queue", "claim"), now, ahead, floor, limit, owner, lease, list(held))
+
+
+async def lanes(engine: Pool, held: Collection[str]) -> list[asyncpg.Record]:
+    """The oldest of each template: template_id, brand_id, channel, due_at, deadline; clock. None `held`."""
+    return await engine.fetch(sql("queue", "lanes"), list(held))
+
+
+async def claim_portions(
+    engine: Pool,
+    now: datetime | None,
+    ahead: timedelta,
+    limit: int,
+    owner: UUID,
+    lease: timedelta,
+    held: Collection[str],
+    portions: list[Portion],
+) -> list[Claim]:
+    """Take of each template what its portion says, as `claim` does."""
+    arguments = (now, ahead, limit, owner, lease, list(held), *columns(portions))
+    return await _claims(engine, sql("queue", "claim_portions"), *arguments)
 
 
 async def frozen(engine: Pool, messages: list[tuple[int, UUID]]) -> list[asyncpg.Record]:
@@ -186,6 +212,13 @@ async def expire_waiting(
 ) -> int:
     """End a bite of what waited too long, with the verdict that is kept; how many. Held brands' waits on."""
     return len(await engine.fetch(sql("queue", "expire_waiting"), now, decision, list(held)))
+
+
+async def _claims(engine: Pool, statement: str, *arguments: Any) -> list[Claim]:
+    """Oldest first."""
+    rows = await engine.fetch(statement, *arguments)
+    claims = [await _reread(engine, row) if row["is_stale"] else _claim(row) for row in rows]
+    return sorted(claims, key=lambda claim: claim.due_at)
 
 
 def _claim(row: asyncpg.Record, **newer: Any) -> Claim:

@@ -24,9 +24,9 @@ class Release(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Limits(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """How many messages a provider takes a second, and how many at a time."""
+    """How many messages a provider takes in any second, and how many at a time, from all workers together."""
 
-    per_second: Annotated[float, Meta(gt=0, le=1_000_000)] | None = None
+    per_second: Annotated[float, Meta(ge=0.001, le=1_000_000)] | None = None
     concurrency: Annotated[int, Meta(ge=1, le=100_000)] | None = None
 
 

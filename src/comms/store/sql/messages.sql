@@ -28,8 +28,8 @@ with setup as (
       recipient_hash, address, variables, scheduled_at, zone, wall, created_at
     from given join fresh using (bucket, id)
 ), queued as (
-  insert into queue (bucket, id, brand_id, due_at, deadline)
-  select bucket, id, brand_id,
+  insert into queue (bucket, id, brand_id, template_id, due_at, deadline)
+  select bucket, id, brand_id, template_id,
          case kind when 'send' then coalesce($24, statement_timestamp()) else scheduled_at end, deadline
     from given join fresh using (bucket, id)
 ), noted as (

@@ -33,7 +33,44 @@ with due as (
     from claimed
 )
 select m.bucket, m.id, m.brand_id, m.channel, m.template_id, m.version_id, m.hipaa, m.address, m.variables,
-       m.scheduled_at, c.due_at, c.deadline, c.attempt, statement_timestamp() as clock, c.revision <> m.revision as is_stale
+       m.scheduled_at, c.due_at, c.deadline, c.attempt, c.uncounted, statement_timestamp() as clock, c.revision <> m.revision as is_stale
+  from claimed c join message m using (bucket, id);
+
+-- name: lanes
+-- Of each template the oldest that waits, one index probe each: as many brands as there are, and however much of one.
+select t.template_id, t.brand_id, t.channel, head.due_at, head.deadline, statement_timestamp() as clock
+  from template t
+ cross join lateral (select due_at, deadline from queue q where q.state = 'scheduled' and q.template_id = t.template_id
+                      order by due_at limit 1) head
+ where t.brand_id <> all ($1::text[]);
+
+-- name: claim_portions
+-- claim: scheduled -> sending
+-- As `claim`, of each template so many ($7 ... $10: template, from when on, before when, at most).
+with due as (
+  select d.bucket, d.id
+    from unnest($7::uuid[], $8::timestamptz[], $9::timestamptz[], $10::int[]) as portion (template_id, since, before, most)
+   cross join lateral (
+     select bucket, id from queue q
+      where q.state = 'scheduled' and q.template_id = portion.template_id
+        and q.due_at >= portion.since and q.due_at < portion.before
+        and q.due_at <= coalesce($1, statement_timestamp()) + $2::interval and q.brand_id <> all ($6::text[])
+      order by q.due_at limit portion.most
+      for update skip locked) d
+   limit $3
+), claimed as (
+  update queue q
+     set state = 'sending', attempt = attempt + 1, owner = $4,
+         lease_until = coalesce($1, statement_timestamp()) + $5::interval
+    from due where q.bucket = due.bucket and q.id = due.id
+  returning q.*
+), noted as (
+  insert into ledger (bucket, message_id, brand_id, at, event, details)
+  select bucket, id, brand_id, coalesce($1, statement_timestamp()), 'claimed', jsonb_build_object('attempt', attempt)
+    from claimed
+)
+select m.bucket, m.id, m.brand_id, m.channel, m.template_id, m.version_id, m.hipaa, m.address, m.variables,
+       m.scheduled_at, c.due_at, c.deadline, c.attempt, c.uncounted, statement_timestamp() as clock, c.revision <> m.revision as is_stale
   from claimed c join message m using (bucket, id);
 
 -- name: content
@@ -117,21 +154,24 @@ select id from gone;
 -- retry: sending -> scheduled
 -- defer: sending -> scheduled
 -- hold: sending -> scheduled
+-- What does not count came to no call, through no fault of its own: it keeps its place unless it shall wait.
 with given as (
-  select * from unnest($2::int[], $3::uuid[], $4::int[], $5::text[], $6::text[], $7::interval[], $8::jsonb[])
-    as g (bucket, id, attempt, event, reason, delay, decision)
+  select * from unnest($2::int[], $3::uuid[], $4::int[], $5::text[], $6::text[], $7::interval[], $8::jsonb[], $9::bool[])
+    as g (bucket, id, attempt, event, reason, delay, decision, counts)
 ), moved as (
   update queue q
-     set state = 'scheduled', owner = null, lease_until = null, due_at = coalesce($1, statement_timestamp()) + g.delay
+     set state = 'scheduled', owner = null, lease_until = null, uncounted = uncounted + (not g.counts)::int,
+         due_at = case when g.counts or g.delay > interval '0' then coalesce($1, statement_timestamp()) + g.delay
+                       else q.due_at end
     from given g
-   where q.bucket = g.bucket and q.id = g.id and q.state = 'sending' and q.owner = $9 and q.attempt = g.attempt
+   where q.bucket = g.bucket and q.id = g.id and q.state = 'sending' and q.owner = $10 and q.attempt = g.attempt
   returning g.*, q.brand_id, q.due_at
 ), answered as (
   update delivery d
      set outcome = a.outcome, reason = a.reason, reference = coalesce(a.reference, d.reference),
          doubts = d.doubts + (a.outcome = 'lost')::int,
          provider_id = a.provider_id, ended_at = coalesce($1, statement_timestamp())
-    from unnest($10::int[], $11::uuid[], $12::int[], $13::int[], $14::text[], $15::text[], $16::text[], $17::text[])
+    from unnest($11::int[], $12::uuid[], $13::int[], $14::int[], $15::text[], $16::text[], $17::text[], $18::text[])
       as a (bucket, message_id, n, attempt, outcome, reason, reference, provider_id)
    where d.bucket = a.bucket and d.message_id = a.message_id and d.n = a.n and d.attempt = a.attempt
 ), done as (
@@ -178,7 +218,7 @@ select id from moved;
 -- name: lapsed
 -- Claims whose worker went silent, with what stands of their deliveries; not those that we still see
 -- through ourselves ($2): our lease may be over, our answer is not.
-select q.bucket, q.id, q.brand_id, q.attempt, q.deadline, m.scheduled_at, m.template_id,
+select q.bucket, q.id, q.brand_id, q.attempt, q.uncounted, q.deadline, m.scheduled_at, m.template_id,
        coalesce(jsonb_agg(jsonb_build_object('outcome', d.outcome, 'provider_id', d.provider_id,
                                              'doubts', d.doubts + (d.outcome is null)::int))
                 filter (where d.n is not null), '[]') as deliveries
@@ -186,7 +226,7 @@ select q.bucket, q.id, q.brand_id, q.attempt, q.deadline, m.scheduled_at, m.temp
   join message m on m.bucket = q.bucket and m.id = q.id
   left join delivery d on d.bucket = q.bucket and d.message_id = q.id
  where q.state = 'sending' and q.lease_until < coalesce($1, statement_timestamp()) and q.id <> all ($2::uuid[])
- group by q.bucket, q.id, q.brand_id, q.attempt, q.deadline, q.lease_until, m.scheduled_at, m.template_id
+ group by q.bucket, q.id, q.brand_id, q.attempt, q.uncounted, q.deadline, q.lease_until, m.scheduled_at, m.template_id
  order by q.lease_until
  limit 500;
 

@@ -1,0 +1,176 @@
+"""What to claim next: what is due longest, as long as nobody's way is blocked; else of each template a part.
+
+The plain claim takes the oldest, whosever they are. That is cheap, and right where all that is due goes out.
+Where it comes back full more may be due than can go, and where a provider has limits or is ill its messages
+would fill the worker. Then the templates are looked at (`store/sql/queue.sql`, `lanes`), and each gets its
+part (`domain/shares`): nothing where its provider has no room.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import asyncpg
+
+from comms.actions.house import House
+from comms.actions.setup import Account
+from comms.dispatch.admission import Admission
+from comms.dispatch.instants import Instants
+from comms.domain.shares import OVERDUE, Lane, Portion, portions
+from comms.store import pace, queue
+from comms.store.queue import Claim
+
+_SHARE_OF_TIME = 10
+"""A look takes a tenth of the time at most: where there are very many templates it is taken less often."""
+
+_OFTEN = 0.005
+_A_MOMENT = timedelta(milliseconds=1)
+_RESTING = "resting"
+_LONGEST_LINE = 200
+"""So many messages may be on their way to one provider with limits; two seconds' worth where that is less."""
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What a look showed; times are monotonic seconds, `clock` is what the database's read."""
+
+    at: float = float("-inf")
+    took: float = 0.0
+    clock: datetime | None = None
+    lanes: list[Lane] = field(default_factory=list)
+
+
+class Lanes:
+    """As one worker sees them."""
+
+    def __init__(self, house: House, admission: Admission, instants: Instants) -> None:
+        self._house = house
+        self._admission = admission
+        self._instants = instants
+        self._epoch = -1
+        self._are_limited = False
+        self._is_crowded = False
+        self._is_in_doubt = False
+        self._lines: dict[Hashable, int] = {}
+        self._routes: dict[tuple[str, str], list[Account]] = {}
+        self._weights: dict[str, int] = {}
+        self._seen = _Seen()
+        self._is_blocked = False
+        self._turn = 0
+
+    async def portions(self, ahead: timedelta, limit: int) -> list[Portion] | None:
+        """What to claim of what is due within `ahead`; None: what is due longest."""
+        await self._learn_limits()
+        await self._admission.breakers.refresh()
+        if not (self._are_limited or self._is_crowded or self._admission.breakers.any_open()):
+            return None
+        await self._look()
+        if self._seen.clock is None:
+            return []
+        until = self._now(self._seen.clock) + ahead
+        due = [lane for lane in self._seen.lanes if lane.due_at <= until]
+        rooms = {lane.room: self._room(lane.room) for lane in due if lane.room is not None}
+        open_ = [lane for lane in due if lane.room is None or rooms[lane.room]]
+        self._is_blocked = len(open_) < len(due)
+        if not rooms and len(open_) == 1 and open_[0].due_at > until - OVERDUE:
+            return None  # there is nobody to be fair to
+        self._turn += 1
+        return portions(open_, self._weights, rooms, until + _A_MOMENT, limit, self._turn)
+
+    def claimed(self, claims: list[Claim], limit: int) -> None:
+        """Remember who is on their way, and whether there may be more than can go."""
+        self._is_crowded = len(claims) > limit // 4
+        if not (self._are_limited or self._admission.breakers.any_open()):
+            return
+        rooms = {lane.template_id: lane.room for lane in self._seen.lanes if lane.room is not None}
+        for claim in claims:
+            if claim.template_id in rooms:
+                self._admission.expect(rooms[claim.template_id], claim.id)
+
+    def until_next(self) -> float | None:
+        """Seconds until the next message is due that has room; None where none is known."""
+        waits = [self._instants.until(lane.due_at) for lane in self._seen.lanes
+                 if lane.room is None or self._room(lane.room)]  # fmt: skip
+        if self._is_in_doubt:
+            waits.append(0.0)
+        return min(waits, default=None)
+
+    def is_blocked(self, room: Hashable) -> bool:
+        """Have messages waited for this room, and is there some now?"""
+        return self._is_blocked and self._room(room) > 0
+
+    def doubt(self) -> None:
+        """Something is due that was not there before."""
+        self._is_in_doubt = True
+
+    def forget(self) -> None:
+        """Look again, however short a time ago that was."""
+        self._seen.at = float("-inf")
+
+    async def _learn_limits(self) -> None:
+        """Of the set-up as it is now."""
+        setup = self._house.setup
+        if self._epoch == setup.epoch:
+            return
+        epoch = setup.epoch
+        self._are_limited = await pace.any_limits(self._house.database.engine)
+        self._routes, self._weights, self._lines = {}, {}, {}
+        self._epoch = epoch
+        self.forget()
+
+    async def _look(self) -> None:
+        asked = self._house.clock.monotonic()
+        often = max(_OFTEN, self._seen.took * (_SHARE_OF_TIME / 2 if self._is_in_doubt else _SHARE_OF_TIME))
+        if asked - self._seen.at < often:
+            return
+        self._is_in_doubt = False
+        rows = await queue.lanes(self._house.database.engine, self._house.setup.held)
+        if rows:
+            self._instants.observe(asked, rows[0]["clock"])
+        lanes = [await self._lane(row) for row in rows]
+        took = self._house.clock.monotonic() - asked
+        self._seen = _Seen(asked, took, rows[0]["clock"] if rows else None, lanes)
+
+    async def _lane(self, row: asyncpg.Record) -> Lane:
+        brand_id = row["brand_id"]
+        key = (brand_id, row["channel"])
+        if key not in self._routes:
+            brand = await self._house.setup.brand(brand_id)
+            limits = brand.settings.limits if brand else None
+            self._weights[brand_id] = limits.weight if limits else 1
+            hipaa = bool(brand and brand.settings.hipaa)
+            self._routes[key] = await self._house.setup.route(brand, key[1], hipaa=hipaa) if brand else []
+        room = self._whose_room(brand_id, self._routes[key])
+        return Lane(row["template_id"], brand_id, row["due_at"], row["deadline"], room)
+
+    def _whose_room(self, brand_id: str, route: list[Account]) -> Hashable | None:
+        """That of the first that is well; where none is, that of one message that may find out."""
+        rests = []
+        for account in route:
+            rest = self._admission.breakers.rest(account, brand_id)
+            if rest is None:
+                self._lines[account.provider_id] = _line(account.limits)
+                return account.provider_id if account.limits else None
+            rests.append(rest)
+        if not rests:
+            return None
+        room = (_RESTING, brand_id, *(account.provider_id for account in route))
+        self._lines[room] = int(min(rests) <= 0)
+        return room
+
+    def _room(self, room: Hashable) -> int:
+        """So many more may be claimed: few at a time are not worth a claim."""
+        line, coming = self._lines.get(room, 0), self._admission.coming(room)
+        return line - coming if coming <= line // 2 else 0
+
+    def _now(self, clock: datetime) -> datetime:
+        if (now := self._house.clock.sql_now()) is not None:
+            return now
+        return clock + timedelta(seconds=self._house.clock.monotonic() - self._seen.at)
+
+
+def _line(limits: dict[str, float]) -> int:
+    return min(_LONGEST_LINE, max(2, 2 * math.ceil(min(limits.values(), default=0))))
