@@ -13,7 +13,7 @@ import sys
 import asyncpg
 import uvloop
 
-from bench import accepts, batch, dispatch, lateness
+from bench import accepts, batch, dispatch, lateness, limits
 from bench.figures import HEADING
 from bench.service import service
 
@@ -22,6 +22,7 @@ PARTS = {
     "batch": batch.measure,
     "dispatch": dispatch.measure,
     "lateness": lateness.measure,
+    "limits": limits.measure,
 }
 
 

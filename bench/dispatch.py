@@ -53,24 +53,30 @@ async def _rounds(service: Service) -> list[tuple[float, float]]:
 
 
 async def _ours(service: Service, connection: Connection) -> float:
-    """From the first claim to the last message recorded as sent, by the database's clock."""
-    await _make_due(connection)
+    await make_due(connection)
+    rate = await drained(service, connection, _MESSAGES)
+    assert await connection.fetchval("select count(*) from sandbox_item") == _MESSAGES
+    return rate
+
+
+async def drained(service: Service, connection: Connection, messages: int) -> float:
+    """A second, from the first claim to the last message recorded as sent, by the database's clock."""
     with service.process("comms", "worker"):
         async with asyncio.timeout(_PATIENCE):
             while await connection.fetchval("select exists (select from queue)"):  # noqa: ASYNC110 - see it end
                 await asyncio.sleep(0.1)
-    assert await connection.fetchval("select count(*) from sandbox_item") == _MESSAGES
-    return _MESSAGES / float(await connection.fetchval(_TOOK))
+    return messages / float(await connection.fetchval(_TOOK))
 
 
 async def _bare(connection: Connection) -> float:
     sample = await raw.sample_delivered(connection)
-    await _make_due(connection)
+    await make_due(connection)
     seconds = await raw.drain(connection, sample)
     assert await connection.fetchval("select count(*) from message where outcome = 'sent'") == _MESSAGES
     return _MESSAGES / seconds
 
 
-async def _make_due(connection: Connection) -> None:
+async def make_due(connection: Connection) -> None:
+    """All messages at once, however often."""
     for statement in _AGAIN:
         await connection.execute(statement)

@@ -69,6 +69,22 @@ class Service:
         finally:
             await connection.close()
 
+    @asynccontextmanager
+    async def sending_by(self, address: str, concurrency: int) -> AsyncIterator[None]:
+        """Texts go to the vendor there, so many at a time, and to the sandbox again afterwards."""
+        async with wiring.house(self.dsn, self.settings, self.key, Clock()) as house:
+            settings = {"account_sid": "AC" + 32 * "0", "from": "+15555550100", "base_url": address}
+            await brands.put_provider(
+                house, _CALLER, "vendor", "twilio", settings, {"auth_token": "bench"},
+                baa=False, limits={"concurrency": concurrency}, brands=None,
+            )  # fmt: skip
+            await _route(house, "vendor")
+            yield
+            await brands.put_provider(
+                house, _CALLER, "vendor", "twilio", settings, {}, baa=False, limits={}, brands=None
+            )
+            await _route(house, PROVIDER)
+
     async def schedule(self, instants: Iterable[datetime]) -> dict[UUID, datetime]:
         """Accept a message for each instant; when each is due."""
         due: dict[UUID, datetime] = {}
@@ -103,10 +119,14 @@ async def _set_up(dsn: str, settings: Settings, key: MasterKey) -> str:
         await brands.put_provider(
             house, _CALLER, PROVIDER, "sandbox", {}, {}, baa=False, limits={}, brands=None
         )
-        settled = BrandSettings(name="Bench", routes=Routes(sms=[PROVIDER]))
-        await brands.put_brand(house, _CALLER, BRAND, settled)
+        await _route(house, PROVIDER)
         await _publish(house)
         return await tokens.create(house, _CALLER, BRAND, ["write:messages"], None, None, None)
+
+
+async def _route(house: House, provider_id: str) -> None:
+    settled = BrandSettings(name="Bench", routes=Routes(sms=[provider_id]))
+    await brands.put_brand(house, _CALLER, BRAND, settled)
 
 
 async def _publish(house: House) -> None:

@@ -34,6 +34,7 @@ _SHORTLY = 0.005
 _RENEW = 1.0
 _MARK_BEFORE = 0.03
 _MARGIN = 1.0
+_WEIGHT = 0.05
 
 
 class _Waiting(NamedTuple):
@@ -42,16 +43,24 @@ class _Waiting(NamedTuple):
     until: float
     """On the monotonic clock: a call that begins later would outlast the message's lease."""
 
+    marked: Slot | None = None
+    """What was let in already, and waits for its turn to call."""
+
 
 class Slot:
-    """Leave to begin one call, until it is given back. Without a gate there is nothing to keep to."""
+    """Leave to make one call, until it is given back. Without a gate there is nothing to keep to."""
 
-    def __init__(self, gate: Gate | None = None, start: datetime | None = None) -> None:
+    def __init__(self, gate: Gate | None = None, start: datetime | None = None, since: float = 0.0) -> None:
         self._gate = gate
         self.start = start
+        self.since = since
+        """When it was let in, then when its call began, on the loop's clock."""
+        self.is_calling = False
 
     async def begins(self, until: float) -> bool:
         """Return when the call may begin; False where that would be after `until` (monotonic)."""
+        if self._gate and not await self._gate.begin(self, until):
+            return False
         if self._gate and self.start:
             await self._gate.comes(self.start)
             while not self._gate.is_on_time(self.start):  # the mark took long, or the loop was busy
@@ -69,11 +78,15 @@ class Slot:
         """The call is over, or was not begun. Twice is once."""
         gate, self._gate = self._gate, None
         if gate:
-            gate.give_back()
+            gate.give_back(self)
 
 
 class Gate:
-    """One provider's slots in this worker. Asks for them as long as somebody waits or a call is under way."""
+    """One provider's slots in this worker. Asks for them as long as somebody waits or a call is under way.
+
+    To be marked takes a message a while, in which its slot would lie idle. So more are let in than may call:
+    as many as are likely to find a slot free once they are marked. Where calls take long there are none.
+    """
 
     def __init__(self, house: House, owner: UUID, instants: Instants, provider_id: str) -> None:
         self.instants = instants
@@ -84,9 +97,11 @@ class Gate:
         self._concurrency: int | None = None
         self._apart: timedelta | None = None
         self._waiting: deque[_Waiting] = deque()
+        self._marked: deque[_Waiting] = deque()  # let in, and no slot is free yet
         self._late: deque[_Waiting] = deque()  # they have what they need but an instant
         self._starts: deque[datetime] = deque()
-        self._busy = self._held = self._may = 0
+        self._let_in = self._busy = self._held = self._may = 0
+        self._marks_take = self._calls_take = 0.0  # seconds, on the average of late
         self._good_until = float("-inf")
         self._ask_at = float("-inf")  # of the loop's clock, as all that is only waited for
         self._heard = asyncio.Event()
@@ -124,9 +139,22 @@ class Gate:
         """Does our lease outlast a call that begins now?"""
         return self._may_begin() and (start is None or self.is_on_time(start))
 
-    def give_back(self) -> None:
-        """A call is over."""
-        self._busy -= 1
+    async def begin(self, slot: Slot, until: float) -> bool:
+        """One that was let in makes its call; False where it gets no slot `until` then."""
+        if slot.start is None:
+            self._marks_take += _WEIGHT * (_now() - slot.since - self._marks_take)
+        if self._may_call():
+            self._calls(slot)
+            return True
+        return await self._wait(self._marked, self._house.clock.now(), until, slot) is not None
+
+    def give_back(self, slot: Slot) -> None:
+        """A call is over, or will not be."""
+        if slot.is_calling:
+            self._busy -= 1
+            self._calls_take += _WEIGHT * (_now() - slot.since - self._calls_take)
+        else:
+            self._let_in -= 1
         self._hand_out()
         if self._held > max(self._busy, self._may):
             self._ask_at = float("-inf")  # others wait for it
@@ -142,8 +170,10 @@ class Gate:
         if self._running:
             await self._running
 
-    async def _wait(self, line: deque[_Waiting], due_at: datetime, until: float) -> Slot | None:
-        waiting = _Waiting(asyncio.get_running_loop().create_future(), due_at, until)
+    async def _wait(
+        self, line: deque[_Waiting], due_at: datetime, until: float, marked: Slot | None = None
+    ) -> Slot | None:
+        waiting = _Waiting(asyncio.get_running_loop().create_future(), due_at, until, marked)
         line.append(waiting)
         self._hand_out()
         if not waiting.slot.done():
@@ -168,9 +198,9 @@ class Gate:
     async def _run(self) -> None:
         """Ask, hand out, wait until something happens. Nothing is held in the end."""
         loop = asyncio.get_running_loop()
-        while self._waiting or self._late or self._busy or self._held:
+        while self._wanted() or self._late or self._held:
             self._refuse()
-            if loop.time() >= self._ask_at or not (self._waiting or self._late or self._busy):
+            if loop.time() >= self._ask_at or not (self._wanted() or self._late):
                 await self._ask()
             self._hand_out()
             self._heard.clear()
@@ -183,7 +213,7 @@ class Gate:
     async def _ask(self) -> None:
         """For as much as those who wait need. While it is asked, all that we may have may come into use."""
         asked, line = self._house.clock.monotonic(), [*self._late, *self._waiting]
-        wanted = self._busy + len(self._waiting)
+        wanted = self._wanted()
         busy = max(self._busy, min(self._may, wanted))
         starts = max(0, len(line) - len(self._starts)) if self._apart else 0
         first_due = min((each.due_at for each in line), default=None)
@@ -220,15 +250,35 @@ class Gate:
             self._starts.popleft()
         while self._late and self._starts:
             self._late.popleft().slot.set_result(Slot(None, self._starts.popleft()))
+        while self._marked and self._may_call():
+            next_ = self._marked.popleft()
+            if next_.marked:
+                self._calls(next_.marked)
+            next_.slot.set_result(next_.marked)
         while self._waiting and self._has_room():
+            next_ = self._waiting.popleft()
             start = self._starts.popleft() if self._apart else None
-            self._busy += 1
-            self._waiting.popleft().slot.set_result(Slot(self, start))
+            self._let_in += 1
+            next_.slot.set_result(Slot(self, start, _now() + max(0.0, self.instants.until(next_.due_at))))
+
+    def _wanted(self) -> int:
+        return self._busy + self._let_in + len(self._waiting)
 
     def _has_room(self) -> bool:
+        """For one more to be marked, so that it can call as soon as it is."""
         if self._is_stopped or (self._apart and not self._starts):
             return False
+        if self._concurrency is None:
+            return True
+        share = min(self._marks_take / self._calls_take, 0.5) if self._calls_take else 0.0
+        return self._busy + self._let_in < self._may + round(self._may * share) and self._may_begin()
+
+    def _may_call(self) -> bool:
         return self._concurrency is None or (self._busy < self._may and self._may_begin())
+
+    def _calls(self, slot: Slot) -> None:
+        self._let_in, self._busy = self._let_in - 1, self._busy + 1
+        slot.is_calling, slot.since = True, _now()
 
     def _may_begin(self) -> bool:
         """Would a call that begins now end while what we hold is still ours?"""
@@ -238,10 +288,15 @@ class Gate:
     def _refuse(self) -> None:
         """Those whose own lease leaves no time for a call."""
         now = self._house.clock.monotonic()
-        for line in (self._late, self._waiting):
-            for waiting in [each for each in line if self._is_stopped or each.until < now]:
+        for line in (self._late, self._marked, self._waiting):
+            stops = self._is_stopped and line is self._waiting
+            for waiting in [each for each in line if stops or each.until < now]:
                 line.remove(waiting)
                 waiting.slot.set_result(None)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _apart(per_second: float) -> timedelta:

@@ -30,7 +30,7 @@ _OFTEN = 0.005
 _A_MOMENT = timedelta(milliseconds=1)
 _RESTING = "resting"
 _LONGEST_LINE = 200
-"""So many messages may be on their way to one provider with limits; two seconds' worth where that is less."""
+"""So many messages may be on their way to one provider with limits; four for each that it takes where that is less."""
 
 
 @dataclass(slots=True)
@@ -173,4 +173,4 @@ class Lanes:
 
 
 def _line(limits: dict[str, float]) -> int:
-    return min(_LONGEST_LINE, max(2, 2 * math.ceil(min(limits.values(), default=0))))
+    return min(_LONGEST_LINE, max(2, 4 * math.ceil(min(limits.values(), default=0))))
