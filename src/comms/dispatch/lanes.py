@@ -30,7 +30,7 @@ _OFTEN = 0.005
 _A_MOMENT = timedelta(milliseconds=1)
 _RESTING = "resting"
 _LONGEST_LINE = 200
-"""So many messages may be on their way to one provider with limits; four for each that it takes where that is less."""
+"""So many messages may be on their way to one provider; four for each that it takes where that is less."""
 
 
 @dataclass(slots=True)
