@@ -26,7 +26,10 @@ from comms.store.queue import Claim
 _SHARE_OF_TIME = 10
 """A look takes a tenth of the time at most: where there are very many templates it is taken less often."""
 
-_OFTEN = 0.005
+_OFTEN = 0.05
+_HURRY = 0.1
+"""Of all that, where sooner work was heard of."""
+
 _A_MOMENT = timedelta(milliseconds=1)
 _RESTING = "resting"
 _LONGEST_LINE = 200
@@ -123,8 +126,8 @@ class Lanes:
 
     async def _look(self) -> None:
         asked = self._house.clock.monotonic()
-        often = max(_OFTEN, self._seen.took * (_SHARE_OF_TIME / 2 if self._is_in_doubt else _SHARE_OF_TIME))
-        if asked - self._seen.at < often:
+        hurry = _HURRY if self._is_in_doubt else 1.0
+        if asked - self._seen.at < max(_OFTEN, self._seen.took * _SHARE_OF_TIME) * hurry:
             return
         self._is_in_doubt = False
         rows = await queue.lanes(self._house.database.engine, self._house.setup.held)
