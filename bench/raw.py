@@ -62,9 +62,11 @@ _COPIES = (
 _COPIED = 5_000
 
 _ACCEPTED = """
-select m.*, d.key_hash, d.fingerprint, q.deadline, l.actor, l.request_id
+select m.*, d.key_hash, d.fingerprint, q.deadline, l.actor, l.request_id,
+       k.bucket as person_bucket, k.generation, k.epoch as key_epoch, null::bytea as new_secret
   from message m join dedup d on d.message_id = m.id
   join queue q on q.id = m.id join ledger l on l.message_id = m.id
+  join person_key k on k.brand_id = m.brand_id and k.person_hash = m.person_hash
  limit 1
 """
 _COLUMNS = NewMessage._fields

@@ -45,6 +45,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = None
     master_key: Annotated[str | None, Meta(description="the key that seals all others")] = None
     master_key_file: Annotated[Path | None, Meta(description="a file that holds the master key")] = None
+    epoch_keys_dir: Annotated[
+        Path | None,
+        Meta(
+            description="where the keys are that end with erased persons, the same on all machines; unset: "
+            "epochs/ in the data directory, or with COMMS_DATABASE_URL none, and the master key does"
+        ),
+    ] = None
     public_url: Annotated[
         str | None, Meta(description="our address as recipients and providers see it, https://...")
     ] = None

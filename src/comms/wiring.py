@@ -18,11 +18,13 @@ from comms.actions.setup import Setup
 from comms.clock import Clock
 from comms.embedded_postgres import CannotStart, EmbeddedPostgres, running_dsn
 from comms.gather import Gather
+from comms.privacy.epochs import EpochKeys
 from comms.privacy.keyring import MasterKey, MasterKeyWrong, make_key_file
 from comms.providers.http import Http
 from comms.providers.kind import Tools
 from comms.providers.webhooks import Webhooks
 from comms.settings import Settings
+from comms.store import keys
 from comms.store import setup as rows
 from comms.store.database import connect, connect_once
 from comms.store.migrate import migrate
@@ -67,9 +69,10 @@ async def house(dsn: str, settings: Settings, master: MasterKey, clock: Clock) -
     """What every action is handed, on open pools; refused where the master key is not the database's."""
     database = await connect(dsn)
     try:
-        await _check_master_key(dsn, master)
+        epochs = EpochKeys(master, _epoch_keys_dir(settings))
+        await _check_keys(dsn, master, epochs, clock)
         async with Http() as http:
-            setup, acceptor = Setup(database, master, clock), Acceptor(database, clock)
+            setup, acceptor = Setup(database, master, clock, epochs), Acceptor(database, clock)
             yield House(database, setup, acceptor, clock, settings, Webhooks(http))
     finally:
         await database.close()
@@ -132,12 +135,29 @@ def _make_key(path: Path) -> bool:
         raise CannotStart(f"{path.parent} can't be a data directory: {error.strerror}.") from None
 
 
-async def _check_master_key(dsn: str, master: MasterKey) -> None:
+def _epoch_keys_dir(settings: Settings) -> Path | None:
+    """Beside an embedded database one is made; where several machines may be, it must be said."""
+    if settings.epoch_keys_dir is None and settings.database_url is None:
+        return settings.data_dir / "epochs"
+    return settings.epoch_keys_dir
+
+
+async def _check_keys(dsn: str, master: MasterKey, epochs: EpochKeys, clock: Clock) -> None:
+    """Are the keys those that the database was sealed with? The first start makes the first epoch's."""
     connection = await connect_once(dsn)
     try:
         await connection.execute(sql("setup", "keep_proof"), master.proof())
         row = await rows.one(connection, "proof")
+        assert row is not None  # noqa: S101 - the installation's one row
+        master.check(row["proof"])
+        newest = await keys.newest(connection)
+        if newest is None and epochs.directory is not None:
+            epochs.make(1)
+            async with connection.transaction():
+                await keys.add_epoch(connection, 1, epochs.proof(1), clock.now())
+                await rows.move_epoch(connection)
+            newest = await keys.newest(connection)
+        if newest is not None:
+            epochs.check(newest["epoch"], newest["proof"])
     finally:
         await connection.close()
-    if row is not None:
-        master.check(row["proof"])

@@ -17,6 +17,7 @@ import msgspec
 from comms.actions import devices, permission
 from comms.actions.house import House
 from comms.actions.messages import show_message
+from comms.actions.person_keys import Sealing
 from comms.actions.setup import Brand
 from comms.domain import schedule as time
 from comms.domain.caller import Caller
@@ -104,7 +105,7 @@ async def _accept(house: House, caller: Caller, request: Request, *, bulk: bool)
         epoch = house.setup.epoch
         asked = await _read(house, request)
         try:
-            row = await _check(house, caller, asked)
+            row, sealing = await _check(house, caller, asked)
         except Refused as refused:
             known = await _known(house, asked)
             if known is None:
@@ -112,6 +113,7 @@ async def _accept(house: House, caller: Caller, request: Request, *, bulk: bool)
             return await _replay(house, asked, known)
         try:
             if await house.acceptor.submit(row, epoch, bulk=bulk):
+                sealing.new = None  # the secret is written with it
                 return Accepted(_fresh(asked, row), replayed=False)
         except rows.SetupMoved:
             house.setup.doubt()
@@ -119,6 +121,7 @@ async def _accept(house: House, caller: Caller, request: Request, *, bulk: bool)
         known = await _known(house, asked)
         if known is not None:
             return await _replay(house, asked, known)
+        house.keys.forget(sealing)
     raise Unavailable("Set-up is being changed right now; repeat the request.")
 
 
@@ -133,8 +136,8 @@ async def _read(house: House, request: Request) -> _Asked:
     return _Asked(request, brand, when, recipient, key_hash, _fingerprint(brand, request, when, recipient))
 
 
-async def _check(house: House, caller: Caller, asked: _Asked) -> rows.NewMessage:
-    """The checks that depend on the clock or on set-up, and the row that passes them."""
+async def _check(house: House, caller: Caller, asked: _Asked) -> tuple[rows.NewMessage, Sealing]:
+    """The checks that depend on the clock or on set-up; the row that passes them, and its key."""
     request, brand = asked.request, asked.brand
     template = await house.setup.template(brand.brand_id, request.template_key, request.channel)
     version_id = await house.setup.current_version(template, brand) if template else None
@@ -153,7 +156,8 @@ async def _check(house: House, caller: Caller, asked: _Asked) -> rows.NewMessage
         await devices.require(house, brand, request.person_id, asked.recipient)
     if request.scheduled_at is None:
         await permission.require(house, _about(asked, template["category"]))
-    return _row(caller, asked, template, version_id, now)
+    sealing = await house.keys.sealing(brand, brand.cipher.digest("person_id", request.person_id))
+    return _row(caller, asked, template, version_id, now, sealing), sealing
 
 
 def _about(asked: _Asked, category: str) -> permission.Asked:
@@ -162,9 +166,14 @@ def _about(asked: _Asked, category: str) -> permission.Asked:
 
 
 def _row(
-    caller: Caller, asked: _Asked, template: asyncpg.Record, version_id: UUID, now: datetime
+    caller: Caller,
+    asked: _Asked,
+    template: asyncpg.Record,
+    version_id: UUID,
+    now: datetime,
+    sealing: Sealing,
 ) -> rows.NewMessage:
-    request, cipher = asked.request, asked.brand.cipher
+    request = asked.request
     new_id = message_id(now, asked.key_hash, os.urandom(8))
     address = msgspec.json.encode([request.person_id, asked.recipient, request.dedup_key])
     created = now.replace(microsecond=now.microsecond // 1000 * 1000)
@@ -180,10 +189,10 @@ def _row(
         template_id=template["template_id"],
         version_id=version_id,
         hipaa=asked.is_hipaa,
-        person_hash=cipher.digest("person_id", request.person_id),
-        recipient_hash=cipher.digest("recipient", asked.recipient),
-        address=cipher.seal(Plain(address), new_id, "address"),
-        variables=cipher.seal(Plain(msgspec.json.encode(request.variables)), new_id, "variables"),
+        person_hash=sealing.person.person_hash,
+        recipient_hash=asked.brand.cipher.digest("recipient", asked.recipient),
+        address=sealing.cipher.seal(Plain(address), new_id, "address"),
+        variables=sealing.cipher.seal(Plain(msgspec.json.encode(request.variables)), new_id, "variables"),
         scheduled_at=asked.when.instant,
         zone=asked.when.zone,
         wall=asked.when.wall,
@@ -191,6 +200,10 @@ def _row(
         created_at=created,
         actor=caller.actor,
         request_id=caller.request_id,
+        person_bucket=sealing.person.bucket,
+        generation=sealing.cipher.generation,
+        key_epoch=sealing.epoch,
+        new_secret=sealing.new,
     )
 
 

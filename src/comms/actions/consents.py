@@ -12,9 +12,10 @@ from comms.actions.house import House
 from comms.actions.permission import person_hash, said_id
 from comms.actions.setup import Brand
 from comms.domain.caller import Caller
-from comms.domain.content import Plain, Sealed
+from comms.domain.content import ERASED, Plain, Sealed
 from comms.domain.ids import bucket_of_digest
 from comms.domain.permission import consent_reason
+from comms.privacy.cipher import PersonCipher
 from comms.store import consents as rows
 
 
@@ -33,8 +34,10 @@ async def put_consent(
     """Consent as it was given or withdrawn, and where that comes from."""
     caller.act_for(about.brand_id)
     brand = await house.setup.require_brand(about.brand_id)
-    said = _said(house, caller, brand, "consent", about, allowed=opted_in, content=[about.person_id, source])
+    content = [about.person_id, source]
     async with house.database.brand(about.brand_id) as connection:
+        person = await house.keys.hold(connection, brand, person_hash(brand.cipher, about.person_id))
+        said = _said(house, caller, brand, person, "consent", about, allowed=opted_in, content=content)
         await rows.put_consent(connection, said)
     return _show_consent(str(said.id), about, opted_in=opted_in, source=source)
 
@@ -54,12 +57,13 @@ async def consents(
     key = _key(brand, person_id)
     async with house.database.brand(brand_id) as connection:
         found = await rows.consents(connection, *key, before, limit)
+    person = await house.keys.one(brand, key[-1])
     return [
         _show_consent(
             str(row["id"]),
-            _about(row, person_id),
+            _about(person, row, person_id),
             opted_in=row["opted_in"],
-            source=_source(brand, row),
+            source=_source(person, row),
         )
         for row in found
     ]
@@ -69,7 +73,7 @@ async def check(house: House, caller: Caller, about: About) -> dict[str, Any]:
     """What the person's consent says now; preferences and suppressions are not asked."""
     caller.act_for(about.brand_id)
     brand = await house.setup.require_brand(about.brand_id)
-    bucket, _, _ = _key(brand, about.person_id)
+    bucket, _, hashed = _key(brand, about.person_id)
     async with house.database.brand(about.brand_id) as connection:
         row = await rows.consent(connection, bucket, _said_id(brand, "consent", about))
     reason = consent_reason(about.category, row["opted_in"] if row else None)
@@ -77,7 +81,7 @@ async def check(house: House, caller: Caller, about: About) -> dict[str, Any]:
         "consented": reason in {"transactional_bypass", "opted_in"},
         "reason": reason,
         "opted_in": row["opted_in"] if row else None,
-        "source": _source(brand, row) if row else None,
+        "source": _source(await house.keys.one(brand, hashed), row) if row else None,
     }
 
 
@@ -85,8 +89,10 @@ async def put_preference(house: House, caller: Caller, about: About, *, enabled:
     """The person's own switch."""
     caller.act_for_person(about.brand_id, about.person_id)
     brand = await house.setup.require_brand(about.brand_id)
-    said = _said(house, caller, brand, "preference", about, allowed=enabled, content=[about.person_id])
+    content = [about.person_id]
     async with house.database.brand(about.brand_id) as connection:
+        person = await house.keys.hold(connection, brand, person_hash(brand.cipher, about.person_id))
+        said = _said(house, caller, brand, person, "preference", about, allowed=enabled, content=content)
         await rows.put_preference(connection, said)
     return _show_preference(str(said.id), about, enabled=enabled)
 
@@ -99,23 +105,35 @@ async def preferences(
     brand = await house.setup.require_brand(brand_id)
     async with house.database.brand(brand_id) as connection:
         found = await rows.preferences(connection, *_key(brand, person_id), before, limit)
-    return [_show_preference(str(row["id"]), _about(row, person_id), enabled=row["enabled"]) for row in found]
+    person = await house.keys.one(brand, person_hash(brand.cipher, person_id))
+    return [
+        _show_preference(str(row["id"]), _about(person, row, person_id), enabled=row["enabled"])
+        for row in found
+    ]
 
 
 def _said(
-    house: House, caller: Caller, brand: Brand, kind: str, about: About, *, allowed: bool, content: list[str]
+    house: House,
+    caller: Caller,
+    brand: Brand,
+    person: PersonCipher,
+    kind: str,
+    about: About,
+    *,
+    allowed: bool,
+    content: list[str],
 ) -> rows.Said:
-    bucket, _, person = _key(brand, about.person_id)
+    bucket, _, hashed = _key(brand, about.person_id)
     row_id = _said_id(brand, kind, about)
     return rows.Said(
         bucket=bucket,
         id=row_id,
         brand_id=brand.brand_id,
-        person_hash=person,
+        person_hash=hashed,
         channel=about.channel,
         category=about.category,
         allowed=allowed,
-        content=brand.cipher.seal(Plain(msgspec.json.encode(content)), row_id, kind),
+        content=person.seal(Plain(msgspec.json.encode(content)), row_id, kind),
         now=house.clock.now(),
         actor=caller.actor,
         request_id=caller.request_id,
@@ -128,16 +146,20 @@ def _said_id(brand: Brand, kind: str, about: About) -> UUID:
 
 def _key(brand: Brand, person_id: str) -> tuple[int, str, bytes]:
     """Where the person's rows are: bucket, brand_id, person_hash."""
-    person = person_hash(brand.cipher, person_id)
-    return bucket_of_digest(person), brand.brand_id, person
+    hashed = person_hash(brand.cipher, person_id)
+    return bucket_of_digest(hashed), brand.brand_id, hashed
 
 
-def _about(row: asyncpg.Record, person_id: str) -> About:
-    return About(row["brand_id"], person_id, row["channel"], row["category"])
+def _about(person: PersonCipher, row: asyncpg.Record, person_id: str) -> About:
+    erased = person.is_erased(Sealed(row["content"]))
+    return About(row["brand_id"], ERASED if erased else person_id, row["channel"], row["category"])
 
 
-def _source(brand: Brand, row: asyncpg.Record) -> str:
-    _, source = msgspec.json.decode(brand.cipher.open(Sealed(row["content"]), row["id"], "consent"))
+def _source(person: PersonCipher, row: asyncpg.Record) -> str:
+    sealed = Sealed(row["content"])
+    if person.is_erased(sealed):
+        return ERASED
+    _, source = msgspec.json.decode(person.open(sealed, row["id"], "consent"))
     return str(source)
 
 

@@ -15,6 +15,7 @@ from comms.domain.content import Plain, Sealed
 from comms.domain.errors import Refused, invalid, not_found
 from comms.domain.recipient import PERSON
 from comms.domain.schedule import show
+from comms.privacy.cipher import PersonCipher
 from comms.providers import subscription
 from comms.providers.base import Device
 from comms.providers.subscription import NoSubscription
@@ -36,9 +37,11 @@ async def put(
         except NoSubscription as wrong:
             raise invalid(f"token {wrong}.") from None
     device_id = identify(brand, token)
-    sealed = brand.cipher.seal(Plain(msgspec.json.encode([person_id, token])), device_id, "device")
+    plain = Plain(msgspec.json.encode([person_id, token]))
     person_hash = brand.cipher.digest("person_id", person_id)
     async with house.database.brand(brand_id) as connection:
+        person = await house.keys.hold(connection, brand, person_hash)
+        sealed = person.seal(plain, device_id, "device")
         row = await rows.put(
             connection, device_id, brand_id, person_hash, kind, sealed, app, house.clock.now()
         )
@@ -68,12 +71,12 @@ async def reached(house: House, brand: Brand, person_id: str, recipient: str) ->
     person_hash = brand.cipher.digest("person_id", person_id)
     if recipient == PERSON:
         found = await rows.of_person(engine, brand.brand_id, person_hash, _MOST)
-        return [_device(brand, row) for row in found]
+        return await _devices(house, brand, person_hash, found)
     device_id = _named(recipient)
     if device_id is None:
         return [Device(recipient, "webpush" if _looks_like_a_subscription(recipient) else None)]
     row = await rows.get(engine, brand.brand_id, device_id)
-    return [_device(brand, row)] if row and row["person_hash"] == person_hash else []
+    return await _devices(house, brand, person_hash, [row] if row else [])
 
 
 async def require(house: House, brand: Brand, person_id: str, recipient: str) -> None:
@@ -123,8 +126,17 @@ def _named(recipient: str) -> UUID | None:
     return found if found.version == 5 and str(found) == recipient else None
 
 
-def _device(brand: Brand, row: asyncpg.Record) -> Device:
-    opened = brand.cipher.open(Sealed(row["content"]), row["device_id"], "device")
+async def _devices(
+    house: House, brand: Brand, person_hash: bytes, found: list[asyncpg.Record]
+) -> list[Device]:
+    """Those that are the person's, and of the person as they are now: not of one who was erased."""
+    person = await house.keys.one(brand, person_hash) if found else None
+    theirs = [row for row in found if row["person_hash"] == person_hash]
+    return [_device(person, row) for row in theirs if person and not person.is_erased(Sealed(row["content"]))]
+
+
+def _device(person: PersonCipher, row: asyncpg.Record) -> Device:
+    opened = person.open(Sealed(row["content"]), row["device_id"], "device")
     _, token = msgspec.json.decode(opened)
     return Device(token, row["kind"], row["app"])
 

@@ -27,7 +27,7 @@ from comms.domain import outcome
 from comms.domain.content import Sealed
 from comms.domain.ids import bucket_of, bucket_of_digest
 from comms.domain.permission import Reason
-from comms.privacy.cipher import CannotOpen
+from comms.privacy.cipher import CannotOpen, PersonCipher
 from comms.providers.events import Event, Happening, Inbound
 from comms.store import devices, suppressions
 from comms.store import events as rows
@@ -190,13 +190,14 @@ async def _act(
         if reason is None or brand is None or channel == "in_app":
             continue
         message_id = row["message_id"]
+        person = await house.keys.one(brand, row["person_hash"])
         try:
             if channel == "push":
-                await _forget(connection, brand, _note(provider_id, _Heard(event, row), now), row)
+                note = _note(provider_id, _Heard(event, row), now)
+                await _forget(connection, brand, person, note, row)
                 continue
-            _, recipient, _ = msgspec.json.decode(
-                brand.cipher.open(Sealed(row["address"]), message_id, "address")
-            )
+            address = person.open(Sealed(row["address"]), message_id, "address")
+            _, recipient, _ = msgspec.json.decode(address)
         except CannotOpen:
             continue  # erased: nobody knows any more who that was
         new.append(suppression(brand, channel, recipient, reason, f"message {message_id}", now))
@@ -205,9 +206,11 @@ async def _act(
         await suppressions.add_heard(connection, new, at)
 
 
-async def _forget(connection: Connection, brand: Brand, note: rows.Note, row: asyncpg.Record) -> None:
+async def _forget(
+    connection: Connection, brand: Brand, person: PersonCipher, note: rows.Note, row: asyncpg.Record
+) -> None:
     """Nobody has the device any more, unless it was registered again since."""
-    payload = brand.cipher.open(Sealed(row["payload"]), row["message_id"], f"payload/{row['n']}")
+    payload = person.open(Sealed(row["payload"]), row["message_id"], f"payload/{row['n']}")
     device_id = identify(brand, msgspec.json.decode(payload)["recipient"])
     key = (row["brand_id"], row["begun_at"], row["bucket"], row["message_id"])
     if not await devices.forget(connection, [devices.Dead(device_id, *key, note.details)], note.at):

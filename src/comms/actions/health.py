@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from comms.actions.house import House
@@ -9,6 +10,7 @@ from comms.domain.schedule import show
 from comms.providers.catalogue import KINDS
 from comms.store import breaker
 from comms.store import health as rows
+from comms.store import keys
 
 _REST = (
     "it is tried again by itself, and at once after PUT /v1/providers/...; its own status page may say more"
@@ -32,6 +34,7 @@ async def examine(house: House) -> list[Finding]:
         _stuck("overdue messages", counted["overdue"], "does a worker run, and does its log say why not?"),
         _stuck("lapsed claims", counted["lapsed"], "a worker gives them back within seconds: does one run?"),
     ]
+    findings += await _epoch_keys(house)
     for row in await rows.unknown(house.database.owner):
         advice = (
             f"comms message list --brand {row['brand_id']} --status unknown, then comms message settle each"
@@ -50,6 +53,21 @@ def _resting(each: breaker.Standing) -> Finding:
     whom = "" if each.key.brand_id == breaker.ALL else f" for brand {each.key.brand_id}"
     found = f"not called: {each.reason}, since {show(each.opened_at)}, {each.failures} tries"
     return Finding(f"provider {each.key.provider_id}{whom}", found, _REST)
+
+
+async def _epoch_keys(house: House) -> list[Finding]:
+    """Is each key there that still wraps persons' secrets, and does an erasure reach back-ups?"""
+    epochs = house.setup.epochs
+    found = [row for row in await keys.epochs(house.database.owner) if row["destroyed_at"] is None]
+    absent = [row["epoch"] for row in found if not epochs.is_there(row["epoch"])]
+    if absent:
+        what = ", ".join(f"{epoch}.key" for epoch in absent)
+        return [Finding("epoch keys", f"{what} can't be read", f"restore it in {epochs.directory}")]
+    if found:
+        return [Finding("epoch keys", f"{len(found)} in {epochs.directory}")]
+    erased = await keys.ask(house.database.owner, "erased_since", datetime.min.replace(tzinfo=UTC))
+    advice = "set COMMS_EPOCH_KEYS_DIR: until then back-ups tell of erased persons" if erased else None
+    return [Finding("epoch keys", "none: the master key wraps persons' secrets", advice)]
 
 
 def _no_worker(count: int) -> str | None:

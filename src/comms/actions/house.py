@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from comms.actions.acceptor import Acceptor
+from comms.actions.person_keys import PersonKeys
 from comms.actions.setup import Setup
 from comms.clock import Clock
 from comms.metrics import Metrics
@@ -30,3 +31,8 @@ class House:
     """What this process counts of itself."""
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the process ends: nothing new is begun, and who waits is told what is known."""
+    keys: PersonKeys = field(init=False)
+
+    def __post_init__(self) -> None:
+        keys = PersonKeys(self.database, self.setup, self.clock)
+        object.__setattr__(self, "keys", keys)  # what follows from the others; the class is frozen

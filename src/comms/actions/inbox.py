@@ -9,11 +9,11 @@ import asyncpg
 import msgspec
 
 from comms.actions.house import House
-from comms.actions.setup import Brand
 from comms.domain.caller import Caller
-from comms.domain.content import Plain, Sealed
+from comms.domain.content import ERASED, Plain, Sealed
 from comms.domain.ids import bucket_of
 from comms.domain.schedule import show
+from comms.privacy.cipher import PersonCipher
 from comms.providers.base import Outgoing
 from comms.store import items
 
@@ -39,7 +39,7 @@ async def _inbox_item(house: House, outgoing: Outgoing) -> items.InboxItem:
         brand_id=outgoing.brand_id,
         person_hash=brand.cipher.digest("person_id", outgoing.person_id),
         category=outgoing.category,
-        content=brand.cipher.seal(Plain(msgspec.json.encode(content)), outgoing.message_id, "inbox"),
+        content=_seal(outgoing, content, "inbox"),
     )
 
 
@@ -52,7 +52,8 @@ async def listed(
     person_hash = brand.cipher.digest("person_id", person_id)
     async with house.database.brand(brand_id) as connection:
         rows = await items.inbox(connection, brand_id, person_hash, before, limit)
-    return [_show_item(brand, row) for row in rows]
+    person = await house.keys.one(brand, person_hash)
+    return [_show_item(person, row) for row in rows]
 
 
 async def bulk_read(house: House, caller: Caller, brand_id: str, person_id: str, wanted: list[UUID]) -> int:
@@ -69,13 +70,12 @@ async def bulk_read(house: House, caller: Caller, brand_id: str, person_id: str,
 
 async def keep(house: House, group: list[Outgoing]) -> list[Exception | None]:
     """Remember what the sandbox was handed."""
-    kept = [await _kept_item(house, outgoing) for outgoing in group]
+    kept = [_kept_item(outgoing) for outgoing in group]
     await items.keep_in_sandbox(house.database.engine, kept, house.clock.now())
     return [None] * len(group)
 
 
-async def _kept_item(house: House, outgoing: Outgoing) -> items.KeptItem:
-    brand = await house.setup.require_brand(outgoing.brand_id)
+def _kept_item(outgoing: Outgoing) -> items.KeptItem:
     said = outgoing.content
     content = {"recipient": outgoing.recipient, "subject": said.subject, "body": said.body}
     return items.KeptItem(
@@ -84,7 +84,7 @@ async def _kept_item(house: House, outgoing: Outgoing) -> items.KeptItem:
         brand_id=outgoing.brand_id,
         provider_id=outgoing.provider_id,
         channel=outgoing.channel,
-        content=brand.cipher.seal(Plain(msgspec.json.encode(content)), outgoing.message_id, "sandbox"),
+        content=_seal(outgoing, content, "sandbox"),
     )
 
 
@@ -96,11 +96,27 @@ async def outbox(
     brand = await house.setup.require_brand(brand_id)
     async with house.database.brand(brand_id) as connection:
         rows = await items.sandbox(connection, brand_id, before, limit)
-    return [_show_kept(brand, row) for row in rows], rows[-1]["n"] if len(rows) == limit else None
+    persons = await house.keys.many(brand, [row["person_hash"] for row in rows])
+    shown = [_show_kept(persons[row["person_hash"]], row) for row in rows]
+    return shown, rows[-1]["n"] if len(rows) == limit else None
 
 
-def _show_item(brand: Brand, row: asyncpg.Record) -> dict[str, Any]:
-    content = msgspec.json.decode(brand.cipher.open(Sealed(row["content"]), row["id"], "inbox"))
+def _seal(outgoing: Outgoing, content: dict[str, Any], field: str) -> Sealed:
+    assert outgoing.seal is not None  # noqa: S101 - what comes from a worker brings the person's key
+    return outgoing.seal(Plain(msgspec.json.encode(content)), field)
+
+
+def _opened(person: PersonCipher, sealed: Sealed, row: UUID, field: str, *names: str) -> dict[str, Any]:
+    """The content; of a person who was erased, that they were."""
+    if person.is_erased(sealed):
+        return dict.fromkeys(names, ERASED)
+    content: dict[str, Any] = msgspec.json.decode(person.open(sealed, row, field))
+    return content
+
+
+def _show_item(person: PersonCipher, row: asyncpg.Record) -> dict[str, Any]:
+    names = ("person_id", "title", "body", "url")
+    content = _opened(person, Sealed(row["content"]), row["id"], "inbox", *names)
     return {
         "id": str(row["id"]),
         "brand_id": row["brand_id"],
@@ -115,8 +131,9 @@ def _show_item(brand: Brand, row: asyncpg.Record) -> dict[str, Any]:
     }
 
 
-def _show_kept(brand: Brand, row: asyncpg.Record) -> dict[str, Any]:
-    content = msgspec.json.decode(brand.cipher.open(Sealed(row["content"]), row["message_id"], "sandbox"))
+def _show_kept(person: PersonCipher, row: asyncpg.Record) -> dict[str, Any]:
+    names = ("recipient", "subject", "body")
+    content = _opened(person, Sealed(row["content"]), row["message_id"], "sandbox", *names)
     return {
         "message_id": str(row["message_id"]),
         "channel": row["channel"],

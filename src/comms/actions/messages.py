@@ -12,10 +12,11 @@ import msgspec
 from comms.actions.house import House
 from comms.domain import schedule as time
 from comms.domain.caller import Caller
-from comms.domain.content import Plain, Sealed
+from comms.domain.content import ERASED, Plain, Sealed
 from comms.domain.errors import Refused, not_found
 from comms.domain.ids import bucket_of, bucket_of_digest
 from comms.domain.schedule import When, show
+from comms.privacy.cipher import PersonCipher
 from comms.store import messages as rows
 
 
@@ -36,10 +37,11 @@ async def get_scheduled(house: House, caller: Caller, wanted: UUID) -> dict[str,
 async def find(house: House, caller: Caller, wanted: rows.Filter, limit: int) -> list[dict[str, Any]]:
     """The brand's newest messages that fit."""
     caller.act_for(wanted.brand_id)
-    await house.setup.require_brand(wanted.brand_id)
+    brand = await house.setup.require_brand(wanted.brand_id)
     async with house.database.brand(wanted.brand_id) as connection:
         found = await rows.find(connection, wanted, limit)
-    return [await show_message(house, row) for row in found]
+    keys = await house.keys.many(brand, [row["person_hash"] for row in found])
+    return [_show(row, _opened(keys[row["person_hash"]], row)) for row in found]
 
 
 async def digests(house: House, brand_id: str, **values: str | None) -> dict[str, bytes | None]:
@@ -169,12 +171,12 @@ async def _apply(
     version_id = row["version_id"]
     if asked.current_version:
         version_id = await house.setup.current_version(template, brand) or version_id
-    variables = asked.variables
+    variables, person = asked.variables, await house.keys.hold(connection, brand, row["person_hash"])
     if variables is None:
-        variables = msgspec.json.decode(brand.cipher.open(Sealed(row["variables"]), row["id"], "variables"))
+        variables = msgspec.json.decode(person.open(Sealed(row["variables"]), row["id"], "variables"))
     await house.setup.prove(version_id, variables, hipaa=row["hipaa"])
     await house.setup.require_route(brand, row["channel"], hipaa=row["hipaa"])
-    sealed = brand.cipher.seal(Plain(msgspec.json.encode(variables)), row["id"], "variables")
+    sealed = person.seal(Plain(msgspec.json.encode(variables)), row["id"], "variables")
     changed = [name for name in ("scheduled_at", "variables") if getattr(asked, name) is not None]
     changed += ["template_version"] if asked.current_version else []
     await rows.reschedule(
@@ -225,8 +227,15 @@ async def show_message(house: House, row: asyncpg.Record) -> dict[str, Any]:
 
 async def _address(house: House, row: asyncpg.Record) -> dict[str, str]:
     brand = await house.setup.require_brand(row["brand_id"])
-    opened = msgspec.json.decode(brand.cipher.open(Sealed(row["address"]), row["id"], "address"))
-    return dict(zip(("person_id", "recipient", "dedup_key"), opened, strict=True))
+    return _opened(await house.keys.one(brand, row["person_hash"]), row)
+
+
+def _opened(person: PersonCipher, row: asyncpg.Record) -> dict[str, str]:
+    """person_id, recipient and dedup_key; of a person who was erased, that they were."""
+    names, sealed = ("person_id", "recipient", "dedup_key"), Sealed(row["address"])
+    if person.is_erased(sealed):
+        return dict.fromkeys(names, ERASED)
+    return dict(zip(names, msgspec.json.decode(person.open(sealed, row["id"], "address")), strict=True))
 
 
 def _show(row: asyncpg.Record, address: dict[str, str]) -> dict[str, Any]:

@@ -21,9 +21,11 @@ from comms.clock import Clock
 from comms.domain.brand import BrandSettings, fallbacks
 from comms.domain.errors import Refused
 from comms.privacy.cipher import Cipher
+from comms.privacy.epochs import MASTERS, EpochKeys
 from comms.privacy.keyring import MasterKey
 from comms.providers.catalogue import KINDS
 from comms.render.versions import Source, Version, publish
+from comms.store import keys
 from comms.store import setup as rows
 from comms.store.database import Database
 
@@ -95,8 +97,11 @@ class Account:
 class Setup:
     """The cache of one process."""
 
-    def __init__(self, database: Database, master: MasterKey, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, master: MasterKey, clock: Clock, epochs: EpochKeys | None = None
+    ) -> None:
         self.master = master
+        self.epochs = epochs or EpochKeys(master)
         self.epoch = 0
         self.held: frozenset[str] = frozenset()
         self._database = database
@@ -158,6 +163,10 @@ class Setup:
         load = lambda: rows.one(self._database.owner, "token", digest)  # noqa: E731
         return await self._keep(("token", digest.hex()), load)
 
+    async def key_epoch(self) -> int:
+        """The epoch with whose key new persons' secrets are wrapped."""
+        return await self._keep(("key epoch",), self._load_key_epoch) or MASTERS
+
     async def current_version(self, template: asyncpg.Record, brand: Brand) -> UUID | None:
         """The published version in the brand's locale, else its language, else of none, else the newest."""
         template_id = template["template_id"]
@@ -215,6 +224,10 @@ class Setup:
                 self._kept.clear()
             self._kept[key] = found
         return found
+
+    async def _load_key_epoch(self) -> int:
+        newest = await keys.newest(self._database.owner)
+        return newest["epoch"] if newest else MASTERS
 
     async def _load_brand(self, brand_id: str) -> Brand | None:
         row = await rows.one(self._database.owner, "brand", brand_id)

@@ -14,7 +14,7 @@ from comms.actions.house import House
 from comms.actions.permission import address_hash
 from comms.actions.setup import Brand
 from comms.domain.caller import Caller
-from comms.domain.content import Plain, Sealed
+from comms.domain.content import ERASED, Plain, Sealed
 from comms.domain.errors import Refused, not_found
 from comms.domain.ids import bucket_of, bucket_of_digest, message_id
 from comms.domain.permission import WEIGHT, Reason
@@ -105,8 +105,10 @@ def _address(email: str) -> str:
 
 
 def _show(brand: Brand, row: asyncpg.Record) -> dict[str, Any]:
-    opened = brand.cipher.open(Sealed(row["content"]), row["id"], "suppression")
-    address, source = msgspec.json.decode(opened)
+    address = source = ERASED
+    if row["content"]:
+        opened = brand.cipher.open(Sealed(row["content"]), row["id"], "suppression")
+        address, source = msgspec.json.decode(opened)
     return {
         "id": str(row["id"]),
         "brand_id": row["brand_id"],

@@ -10,11 +10,14 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from comms.actions.house import House
+from comms.actions.setup import Brand
 from comms.domain.caller import ANY, SCOPES, Caller
 from comms.domain.content import Plain, Sealed
 from comms.domain.errors import Refused, invalid
 from comms.domain.schedule import show
+from comms.privacy.cipher import Erased
 from comms.store import setup as rows
+from comms.store.database import Connection
 
 PREFIX = "comms_"
 
@@ -40,10 +43,20 @@ async def create(
         if scope not in SCOPES:
             raise invalid(f"There is no such scope; there are {', '.join(SCOPES)}.")
     token, token_id, now = PREFIX + secrets.token_urlsafe(32), uuid4(), house.clock.now()
-    person = await _seal_person(house, brand_id, person_id, token_id) if person_id else None
+    brand = await house.setup.require_brand(brand_id) if person_id else None
     async with house.database.owner.acquire() as connection, connection.transaction():
         expires = now + lifetime if lifetime else None
-        values = (token_id, name or str(token_id)[:8], _digest(token), brand_id, person, scopes, now, expires)
+        person = await _seal_person(house, connection, brand, person_id, token_id) if brand else (None, None)
+        values = (
+            token_id,
+            name or str(token_id)[:8],
+            _digest(token),
+            brand_id,
+            *person,
+            scopes,
+            now,
+            expires,
+        )
         try:
             await rows.add_token(connection, *values)
         except asyncpg.UniqueViolationError:
@@ -74,7 +87,7 @@ async def authenticate(house: House, token: str, request_id: UUID) -> Caller:
         raise Refused(
             401, "invalid_token", "The token is unknown, expired or revoked; use another one.", challenge
         )
-    person = await _open_person(house, row) if row["person"] else None
+    person = await _open_person(house, row) if row["person"] is not None else None
     return Caller(row["name"], row["brand_id"], frozenset(row["scopes"]), request_id, person)
 
 
@@ -90,16 +103,26 @@ def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
-async def _seal_person(house: House, brand_id: str, person_id: str, token_id: UUID) -> Sealed:
-    brand = await house.setup.require_brand(brand_id)
-    return brand.cipher.seal(Plain(person_id.encode()), token_id, "person")
+async def _seal_person(
+    house: House, connection: Connection, brand: Brand, person_id: str | None, token_id: UUID
+) -> tuple[Sealed, bytes]:
+    """Whose the token is, and the hash by which an erasure finds it."""
+    plain = Plain((person_id or "").encode())
+    hashed = brand.cipher.digest("person_id", plain)
+    person = await house.keys.hold(connection, brand, hashed)
+    return person.seal(plain, token_id, "person"), hashed
 
 
 async def _open_person(house: House, row: asyncpg.Record) -> str:
     brand = await house.setup.brand(row["brand_id"])
     if brand is None:
         raise Refused(401, "invalid_token", "The token's brand is not there any more.")
-    return brand.cipher.open(Sealed(row["person"]), row["token_id"], "person").decode()
+    sealed = Sealed(row["person"])
+    person = await house.keys.one(brand, row["person_hash"]) if row["person_hash"] else brand.cipher
+    try:
+        return person.open(sealed, row["token_id"], "person").decode()
+    except Erased:
+        raise Refused(401, "invalid_token", "The token's person was erased.") from None
 
 
 async def listed(house: House) -> list[tuple[str, str, str, str]]:

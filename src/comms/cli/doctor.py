@@ -62,7 +62,7 @@ def _files(settings: Settings) -> Iterator[Finding]:
 
     if settings.database_url is not None:
         return
-    for path in (settings.data_dir, settings.data_dir / "master.key"):
+    for path in (settings.data_dir, settings.data_dir / "master.key", settings.data_dir / "epochs"):
         if path.exists() and path.stat().st_mode & 0o077:
             yield Finding(path.name, "others on this machine may read it", f"chmod go= {path}")
     free = shutil.disk_usage(settings.data_dir).free

@@ -63,10 +63,12 @@ def _sentence(problem: Exception) -> str | None:
 
     from comms.domain.errors import Refused
     from comms.embedded_postgres import CannotStart
+    from comms.privacy.epochs import EpochKeyMissing
     from comms.privacy.keyring import MasterKeyWrong
     from comms.store.migrate import MigrationRefused
 
-    if isinstance(problem, settings.BadSetting | CannotStart | MigrationRefused | MasterKeyWrong):
+    said = (settings.BadSetting, CannotStart, MigrationRefused, MasterKeyWrong, EpochKeyMissing)
+    if isinstance(problem, said):
         return str(problem)
     if isinstance(problem, Refused):
         return problem.message

@@ -64,6 +64,7 @@ class Calling:
             lifetime=(work.facts.deadline - work.facts.now).total_seconds(),
             seconds=self._call_seconds * _OWN_SHARE,
             device=delivery.device,
+            seal=lambda plain, field: work.person.seal(plain, work.id, field),
             events_url=events_url(self._house.settings, account.provider_id),
         )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -18,7 +18,7 @@ import structlog
 
 from comms.actions import devices, permission
 from comms.actions.house import House
-from comms.actions.setup import Account
+from comms.actions.setup import Account, Brand
 from comms.dispatch.accounts import Accounts
 from comms.dispatch.admission import NO_SLOT, RESTS, Admission, Leave
 from comms.dispatch.calling import Calling
@@ -31,12 +31,15 @@ from comms.domain.decision import Facts, decide
 from comms.domain.outcome import Standing, goes_on, told
 from comms.domain.permission import Permission
 from comms.gather import Gather
+from comms.privacy.cipher import PersonCipher
 from comms.providers.base import Device, Misconfigured, TryLater
 from comms.store import queue
 from comms.store.database import AWAY
 
 log = structlog.get_logger()
 
+_NOTHING: dict[str, Any] = {"recipient": "", "content": {"subject": None, "body": ""}, "device": None}
+"""What can be read of a payload whose person was erased."""
 
 class _Call(NamedTuple):
     delivery: Delivery
@@ -66,6 +69,7 @@ class Pipeline:
         self._earlier: Gather[tuple[int, UUID], list[asyncpg.Record]] = Gather(
             self._read_earlier, largest=100
         )
+        self._keys: Gather[tuple[Brand, bytes], PersonCipher] = Gather(house.keys.each, largest=100)
         self._permission: Gather[permission.Asked, Permission] = Gather(
             partial(permission.known, house), largest=100
         )
@@ -110,18 +114,23 @@ class Pipeline:
         template = await setup.template_by_id(claim.template_id)
         if brand is None or template is None:
             raise LookupError
-        address = brand.cipher.open(claim.address, claim.id, "address")
-        person_id, recipient, _ = msgspec.json.decode(address)
+        person = await self._keys.submit((brand, claim.person_hash))
         route = await setup.route(brand, claim.channel, hipaa=claim.hipaa)
-        about = permission.Asked(brand, person_id, claim.channel, recipient, template["category"])
-        known = await self._permission.submit(about)
+        erased = person.is_erased(claim.address)
+        person_id = recipient = ""
+        known = Permission(template["category"], ())
+        if not erased:
+            person_id, recipient, _ = msgspec.json.decode(person.open(claim.address, claim.id, "address"))
+            about = permission.Asked(brand, person_id, claim.channel, recipient, template["category"])
+            known = await self._permission.submit(about)
         # The database's clock, as the claim saw it; a message claimed ahead is judged at its instant.
         now = max(self._house.clock.sql_now() or claim.clock, claim.due_at)
-        facts = Facts(now, claim.deadline, len(route), claim.hipaa, known)
+        facts = Facts(now, claim.deadline, len(route), claim.hipaa, known, erased)
         return Work(
             claim=claim,
             lease_ends=lease_ends,
             brand=brand,
+            person=person,
             person_id=person_id,
             recipient=recipient,
             route=route,
@@ -132,8 +141,10 @@ class Pipeline:
         )
 
     async def _thaw(self, work: Work, row: asyncpg.Record) -> Delivery:
-        plain = work.brand.cipher.open(Sealed(row["payload"]), work.id, f"payload/{row['n']}")
-        kept = msgspec.json.decode(plain)
+        kept = _NOTHING
+        if not work.facts.erased:
+            plain = work.person.open(Sealed(row["payload"]), work.id, f"payload/{row['n']}")
+            kept = msgspec.json.decode(plain)
         account = await self._house.setup.account(row["provider_id"])
         return Delivery(
             n=row["n"],
@@ -149,7 +160,7 @@ class Pipeline:
         )
 
     async def _render(self, work: Work) -> list[Delivery]:
-        variables = msgspec.json.decode(work.brand.cipher.open(work.claim.variables, work.id, "variables"))
+        variables = msgspec.json.decode(work.person.open(work.claim.variables, work.id, "variables"))
         version = await self._house.setup.version(work.claim.version_id)
         content = version.render(variables)
         if work.claim.channel != "push":
@@ -273,7 +284,7 @@ class Pipeline:
 
 def _new_delivery(work: Work, n: int, recipient: str, content: Rendered, device: Device | None) -> Delivery:
     plain = Plain(msgspec.json.encode({"recipient": recipient, "content": content, "device": device}))
-    return Delivery(n, recipient, content, work.brand.cipher.seal(plain, work.id, f"payload/{n}"), device)
+    return Delivery(n, recipient, content, work.person.seal(plain, work.id, f"payload/{n}"), device)
 
 
 def _mark(work: Work, delivery: Delivery, account: Account) -> queue.Mark:

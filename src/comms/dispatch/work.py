@@ -13,6 +13,7 @@ from comms.domain.content import Rendered, Sealed
 from comms.domain.decision import Facts, Verdict
 from comms.domain.outcome import Standing, standing
 from comms.domain.schedule import show
+from comms.privacy.cipher import PersonCipher
 from comms.providers.base import Accepted, Device, Lost, Misconfigured, Outcome, Rejected, TryLater
 from comms.store import queue
 
@@ -88,6 +89,7 @@ class Work:
     lease_ends: float
     """On the monotonic clock: after this moment the message may be somebody else's."""
     brand: Brand
+    person: PersonCipher
     person_id: str
     recipient: str
     route: list[Account]
@@ -148,5 +150,6 @@ class Work:
               for each in self.deliveries if each.reason == NO_PROVIDER),
             {"kind": "category", "id": str(self.claim.template_id), "says": self.facts.permission.category},
             *(each.words() for each in self.facts.permission.evidence),
+            *([{"kind": "person", "id": str(self.id), "says": "erased"}] if self.facts.erased else []),
         ]  # fmt: skip
         return {"decided_at": show(self.facts.now), **self.verdict.words(), "facts": facts}

@@ -17,7 +17,7 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from comms.actions import zones
+from comms.actions import epochs, zones
 from comms.actions.acceptor import WAKE
 from comms.actions.house import House
 from comms.dispatch.accounts import Accounts
@@ -39,6 +39,7 @@ _LONGEST_SLEEP = 1.0
 _BATCH = 100
 _ROOM_SECONDS = 0.01
 _SWEEP_EVERY = 5.0
+_EPOCHS_EVERY = 3600.0
 _BACK_OFF = 1.0
 _SETTLED = 1.0
 _MARGIN = timedelta(seconds=2)
@@ -76,6 +77,7 @@ class Worker:
         beside = [
             asyncio.create_task(self._sweep_now_and_then()),
             asyncio.create_task(self._report_now_and_then()),
+            asyncio.create_task(self._keep_epochs_now_and_then()),
         ]
         if dsn:
             beside.append(asyncio.create_task(self._listen(dsn)))
@@ -234,6 +236,15 @@ class Worker:
             except Exception as error:  # noqa: BLE001 - as above: a sweep that fails is repeated
                 log.warning("sweep_waits", problem=type(error).__name__)
             await asyncio.sleep(_SWEEP_EVERY)
+
+    async def _keep_epochs_now_and_then(self) -> None:
+        """Apart from all else: to wrap many secrets anew takes minutes."""
+        while True:
+            try:
+                await epochs.keep(self._house)
+            except Exception as error:  # noqa: BLE001 - as above: it is repeated
+                log.warning("key_epochs_wait", problem=type(error).__name__)
+            await asyncio.sleep(_EPOCHS_EVERY)
 
     async def _sleep(self, seconds: float) -> None:
         if seconds > 0:

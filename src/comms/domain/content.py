@@ -16,6 +16,9 @@ Plain = NewType("Plain", bytes)
 Sealed = NewType("Sealed", bytes)
 """AES-GCM-SIV ciphertext with its header. The only content that `store` takes."""
 
+ERASED = "erased"
+"""What stands where something of a person stood whose key is destroyed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rendered:

@@ -22,6 +22,8 @@ class Facts:
     usable_providers: int
     hipaa: bool
     permission: Permission
+    erased: bool = False
+    """The person's key is destroyed: neither the recipient nor the content can be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +39,14 @@ class Verdict:
         return {"verdict": self.verdict, "rule": self.rule, "reason": self.reason}
 
 
+ERASED = Verdict("suppress", "person_erased", "The person was erased; nothing of the message can be read.")
 TOO_LATE = Verdict("expire", "max_late", "It is later than the template's max_late allows.")
 
 
 def decide(facts: Facts) -> Verdict:
     """The first rule that applies decides."""
+    if facts.erased:
+        return ERASED
     if facts.now > facts.deadline:
         return TOO_LATE
     if refused := refusal(facts.permission):

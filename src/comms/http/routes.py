@@ -8,6 +8,7 @@ from comms.http import (
     bulk,
     consents,
     devices,
+    erasure,
     inbox,
     messages,
     suppressions,
@@ -28,4 +29,5 @@ ROUTES = [
     *consents.ROUTES,
     *suppressions.ROUTES,
     *webhooks.ROUTES,
+    *erasure.ROUTES,
 ]

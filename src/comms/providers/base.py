@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from comms.domain.content import Rendered
+from comms.domain.content import Plain, Rendered, Sealed
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,8 @@ class Outgoing:
     """For a push; its token is the recipient."""
     events_url: str | None = field(default=None, repr=False)
     """Where the provider may report what becomes of it; None: nobody outside knows our address."""
+    seal: Callable[[Plain, str], Sealed] | None = None
+    """How what stays with us of it is sealed, as a field of the message, under the person's key."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,11 @@ class NewMessage(NamedTuple):
     created_at: datetime
     actor: str
     request_id: UUID
+    person_bucket: int
+    generation: int
+    key_epoch: int
+    new_secret: Sealed | None
+    """The person's secret that it is sealed under, wrapped, where it may not be written yet."""
 
 
 class SetupMoved(Exception):
@@ -46,7 +51,10 @@ class SetupMoved(Exception):
 
 
 async def accept(engine: Pool, epoch: int, group: list[NewMessage], now: datetime | None) -> set[UUID]:
-    """Write a group in one statement; the ids that are new. The others' keys are taken."""
+    """Write a group in one statement; the ids that are new.
+
+    The others' keys are taken, or their persons have other secrets by now.
+    """
     # Sorted, so that two groups with the same keys wait for each other instead of embracing.
     ordered = sorted(group, key=lambda row: (row.bucket, row.key_hash))
     rows = await engine.fetch(sql("messages", "accept"), epoch, *columns(ordered), now)

@@ -25,6 +25,7 @@ class Claim(NamedTuple):
     template_id: UUID
     version_id: UUID
     hipaa: bool
+    person_hash: bytes
     address: Sealed
     variables: Sealed
     scheduled_at: datetime

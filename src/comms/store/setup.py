@@ -25,20 +25,28 @@ async def one(pool: Connection | Pool, name: str, *key: Any) -> asyncpg.Record |
 
 
 async def many(pool: Connection | Pool, name: str, *key: Any) -> list[asyncpg.Record]:
-    """Rows: brands, brand_keys, texting_brands, providers, templates, versions, current_versions, tokens."""
+    """Rows.
+
+    brands, brand_keys, texting_brands, providers, templates, versions, current_versions, tokens, tokens_of_person.
+    """
     return await pool.fetch(sql("setup", name), *key)
 
 
 async def write(connection: Connection, name: str, *values: Any) -> asyncpg.Record | None:
     """Change set-up, inside the caller's transaction; the epoch moves with it."""
     row = await connection.fetchrow(sql("setup", name), *values)
-    await connection.execute(sql("setup", "move_epoch"))
+    await move_epoch(connection)
     return row
+
+
+async def move_epoch(connection: Connection) -> None:
+    """Every process forgets what it cached."""
+    await connection.execute(sql("setup", "move_epoch"))
 
 
 async def add_token(connection: Connection, token_id: UUID, name: str, *values: Any) -> None:
     """A new token: nobody can have remembered it, so the epoch stays. hash, brand_id ... expires_at."""
-    created_at = values[4]
+    created_at = values[5]
     await connection.execute(sql("setup", "free_name"), name, created_at)
     await connection.execute(sql("setup", "add_token"), token_id, name, *values)
 

@@ -22,7 +22,7 @@ select r.reference, r.message_id, r.n
 
 -- name: deliveries
 -- What events are about, held until the transaction ends; nothing that this provider was never handed.
-select d.bucket, d.message_id, d.n, d.brand_id, d.payload, d.begun_at, m.channel, m.hipaa, m.address
+select d.bucket, d.message_id, d.n, d.brand_id, d.payload, d.begun_at, m.channel, m.hipaa, m.person_hash, m.address
   from unnest($1::int[], $2::uuid[], $3::int[]) as w (bucket, message_id, n)
   join delivery d on d.bucket = w.bucket and d.message_id = w.message_id and d.n = w.n
   join message m on m.bucket = w.bucket and m.id = w.message_id

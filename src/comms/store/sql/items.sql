@@ -19,7 +19,9 @@ insert into sandbox_item (bucket, message_id, brand_id, provider_id, channel, co
 select *, $7 from unnest($1::int[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bytea[]);
 
 -- name: sandbox
-select * from sandbox_item where brand_id = $1 and ($2::bigint is null or n < $2) order by n desc limit $3;
+-- With the message's person, under whose key it is sealed.
+select s.*, m.person_hash from sandbox_item s join message m on m.bucket = s.bucket and m.id = s.message_id
+ where s.brand_id = $1 and ($2::bigint is null or s.n < $2) order by s.n desc limit $3;
 
 -- name: hear
 insert into ledger (bucket, message_id, brand_id, at, event, details)

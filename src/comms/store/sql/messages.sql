@@ -5,20 +5,41 @@
 -- looks the winner up in a new statement, since this one's snapshot may be older than the winner
 -- (one statement for both answered nothing in 62 % of raced requests).
 -- The epoch: set-up that moved since the requests were checked refuses the group.
--- What shall go now is due by the database's clock ($24: a test's), not by that of the machine it came from.
+-- What shall go now is due by the database's clock ($28: a test's), not by that of the machine it came from.
+-- A person's new secret comes with the first message that is sealed under it. A message whose person has
+-- another secret by now, or none, is not written: nobody could read it. All secrets are written before the first
+-- key is (`count(*)`), and in one order, so that groups that hold the same persons and keys do not embrace.
 with setup as (
   select from installation where epoch = $1
 ), given as (
   select * from unnest($2::int[], $3::uuid[], $4::text[], $5::text[], $6::bytea[], $7::bytea[], $8::text[], $9::text[],
       $10::uuid[], $11::uuid[], $12::bool[], $13::bytea[], $14::bytea[], $15::bytea[], $16::bytea[], $17::timestamptz[],
-      $18::text[], $19::timestamp[], $20::timestamptz[], $21::timestamptz[], $22::text[], $23::uuid[])
+      $18::text[], $19::timestamp[], $20::timestamptz[], $21::timestamptz[], $22::text[], $23::uuid[], $24::int[], $25::int[],
+      $26::int[], $27::bytea[])
     as g (bucket, id, brand_id, kind, key_hash, fingerprint, channel, template_key,
       template_id, version_id, hipaa, person_hash, recipient_hash, address, variables, scheduled_at,
-      zone, wall, deadline, created_at, actor, request_id)
+      zone, wall, deadline, created_at, actor, request_id, person_bucket, generation, key_epoch, wrapped)
   where exists (select from setup)
+), made as (
+  insert into person_key as k (bucket, brand_id, person_hash, generation, epoch, wrapped, created_at)
+  select distinct on (person_bucket, brand_id, person_hash)
+         person_bucket, brand_id, person_hash, generation, key_epoch, wrapped, created_at
+    from given where wrapped is not null order by person_bucket, brand_id, person_hash
+  on conflict (bucket, brand_id, person_hash) do update
+     set generation = excluded.generation, epoch = excluded.epoch, wrapped = excluded.wrapped,
+         created_at = excluded.created_at
+   where k.wrapped is null and k.generation = excluded.generation - 1
+  returning k.bucket, k.brand_id, k.person_hash, k.wrapped
+), sealed as (
+  select g.* from given g
+   where (select count(*) from made) is not null
+     and (exists (select from person_key k
+                   where k.bucket = g.person_bucket and k.brand_id = g.brand_id and k.person_hash = g.person_hash
+                     and k.generation = g.generation and k.wrapped = coalesce(g.wrapped, k.wrapped))
+          or g.wrapped is not null and (g.person_bucket, g.brand_id, g.person_hash, g.wrapped) in (select * from made))
 ), fresh as (
   insert into dedup (bucket, brand_id, key_hash, message_id, kind, fingerprint)
-  select bucket, brand_id, key_hash, id, kind, fingerprint from given
+  select bucket, brand_id, key_hash, id, kind, fingerprint from sealed
   on conflict do nothing
   returning bucket, message_id as id
 ), kept as (
@@ -30,7 +51,7 @@ with setup as (
 ), queued as (
   insert into queue (bucket, id, brand_id, template_id, due_at, deadline)
   select bucket, id, brand_id, template_id,
-         case kind when 'send' then coalesce($24, statement_timestamp()) else scheduled_at end, deadline
+         case kind when 'send' then coalesce($28, statement_timestamp()) else scheduled_at end, deadline
     from given join fresh using (bucket, id)
 ), noted as (
   insert into ledger (bucket, message_id, brand_id, at, event, actor, request_id)

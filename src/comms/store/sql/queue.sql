@@ -32,7 +32,7 @@ with due as (
   select bucket, id, brand_id, coalesce($1, statement_timestamp()), 'claimed', jsonb_build_object('attempt', attempt)
     from claimed
 )
-select m.bucket, m.id, m.brand_id, m.channel, m.template_id, m.version_id, m.hipaa, m.address, m.variables,
+select m.bucket, m.id, m.brand_id, m.channel, m.template_id, m.version_id, m.hipaa, m.person_hash, m.address, m.variables,
        m.scheduled_at, c.due_at, c.deadline, c.attempt, c.uncounted, statement_timestamp() as clock, c.revision <> m.revision as is_stale
   from claimed c join message m using (bucket, id);
 
@@ -69,7 +69,7 @@ with due as (
   select bucket, id, brand_id, coalesce($1, statement_timestamp()), 'claimed', jsonb_build_object('attempt', attempt)
     from claimed
 )
-select m.bucket, m.id, m.brand_id, m.channel, m.template_id, m.version_id, m.hipaa, m.address, m.variables,
+select m.bucket, m.id, m.brand_id, m.channel, m.template_id, m.version_id, m.hipaa, m.person_hash, m.address, m.variables,
        m.scheduled_at, c.due_at, c.deadline, c.attempt, c.uncounted, statement_timestamp() as clock, c.revision <> m.revision as is_stale
   from claimed c join message m using (bucket, id);
 

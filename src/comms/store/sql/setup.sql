@@ -108,8 +108,8 @@ select * from template_version where template_id = $1 order by version_number de
 update token set revoked_at = $2 where name = $1 and revoked_at is null and expires_at <= $2;
 
 -- name: add_token
-insert into token (token_id, name, hash, brand_id, person, scopes, created_at, expires_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8);
+insert into token (token_id, name, hash, brand_id, person, person_hash, scopes, created_at, expires_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9);
 
 -- name: token
 select * from token where hash = $1 and revoked_at is null;
@@ -119,6 +119,15 @@ select * from token order by created_at desc;
 
 -- name: revoke_token
 update token set revoked_at = $2 where name = $1 and revoked_at is null returning token_id;
+
+-- name: tokens_of_person
+select token_id from token where brand_id = $1 and person_hash = $2 and person <> ''::bytea;
+
+-- name: revoke_persons_tokens
+-- Revoked before or not: whose they were is not to be read.
+update token set revoked_at = coalesce(revoked_at, $3), person = ''::bytea
+ where brand_id = $1 and person_hash = $2 and person <> ''::bytea
+returning token_id;
 
 -- name: note
 insert into ledger (bucket, brand_id, at, event, details, actor, request_id) values (0, $1, $2, $3, $4, $5, $6);
