@@ -10,6 +10,7 @@ import click
 
 from comms import __version__
 from comms.cli.doctor import doctor
+from comms.cli.keys import keys
 from comms.cli.messages import message
 from comms.cli.shared import Commands, data_dir_option, in_force, port_option
 from comms.cli.tokens import token
@@ -136,4 +137,5 @@ def show_settings() -> None:
 
 main.add_command(message)
 main.add_command(token)
+main.add_command(keys)
 main.add_command(doctor)
