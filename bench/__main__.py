@@ -13,7 +13,7 @@ import sys
 import asyncpg
 import uvloop
 
-from bench import accepts, batch, dispatch, lateness, limits
+from bench import accepts, batch, dispatch, lateness, limits, sealing
 from bench.figures import HEADING
 from bench.service import service
 
@@ -23,6 +23,7 @@ PARTS = {
     "dispatch": dispatch.measure,
     "lateness": lateness.measure,
     "limits": limits.measure,
+    "sealing": sealing.measure,
 }
 
 

@@ -20,7 +20,7 @@ def measure(service: Service) -> Iterator[Figure]:
     """One client, then 32: our rate and latencies beside the plain way and beside the acceptor's."""
     with service.process("comms", "api") as (_, said):
         address = said.rpartition("/")[2]
-        _load(service, address, 32, 0.5)  # the first requests compile the template and open connections
+        load(service, address, 32, 0.5)  # the first requests compile the template and open connections
         for clients in _CLIENTS:
             runs = [uvloop.run(_round(service, address, clients)) for _ in range(_ROUNDS)]
             yield from _figures(clients, *(middle(each) for each in zip(*runs, strict=True)))
@@ -28,15 +28,16 @@ def measure(service: Service) -> Iterator[Figure]:
 
 async def _round(service: Service, address: str, clients: int) -> tuple[Pace, Pace, Pace]:
     async with service.emptied() as connection:
-        ours = _load(service, address, clients, _SECONDS)
+        ours = load(service, address, clients, _SECONDS)
         sample = await raw.sample_accepted(connection)
         plain = await raw.accept_each(service.dsn, sample, clients, _SECONDS)
         grouped = await raw.accept_groups(service.dsn, sample, clients, _SECONDS)
         return ours, plain, grouped
 
 
-def _load(service: Service, address: str, clients: int, seconds: float) -> Pace:
-    words = (*address.split(":"), service.token, str(clients), str(seconds))
+def load(service: Service, address: str, clients: int, seconds: float, persons: int = 1_000_000) -> Pace:
+    """What so many clients see who write to so many persons."""
+    words = (*address.split(":"), service.token, str(clients), str(seconds), str(persons))
     with service.process("bench.load", *words) as (_, said):
         return msgspec.json.decode(said, type=Pace)
 

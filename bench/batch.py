@@ -27,7 +27,7 @@ def measure(service: Service) -> Iterator[Figure]:
     """Our rate beside the acceptor's own statement, and beside COPY."""
     with service.process("comms", "api") as (_, said):
         address = said.rpartition("/")[2]
-        _batch(service, address, 500)  # the first requests compile the template and open connections
+        batch(service, address, 500)  # the first requests compile the template and open connections
         runs = [uvloop.run(_round(service, address)) for _ in range(_ROUNDS)]
         ours, grouped, copied = (median(column) for column in zip(*runs, strict=True))
     yield Figure("accepts/s, 20,000 in a batch; raw: in groups, as the acceptor", ours, grouped)
@@ -36,14 +36,14 @@ def measure(service: Service) -> Iterator[Figure]:
 
 async def _round(service: Service, address: str) -> tuple[float, float, float]:
     async with service.emptied() as connection:
-        ours = _batch(service, address, _MESSAGES)
+        ours = batch(service, address, _MESSAGES)
         sample = await raw.sample_accepted(connection)
         grouped = await raw.accept_groups(service.dsn, sample, _TOGETHER, _SECONDS, writers=1)
         copied = await raw.accept_copied(service.dsn, sample, _SECONDS)
         return ours, grouped.rate, copied.rate
 
 
-def _batch(service: Service, address: str, count: int) -> float:
+def batch(service: Service, address: str, count: int) -> float:
     """Messages a second, from the first byte to the last verdict; all but 201 ends the bench."""
     lines = b"".join(msgspec.json.encode(body(later())) + b"\n" for _ in range(count))
     headers = {"Authorization": f"Bearer {service.token}", "Content-Type": "application/x-ndjson"}

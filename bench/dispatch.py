@@ -14,7 +14,7 @@ from bench.figures import Figure
 from bench.service import Service
 from comms.store.database import Connection
 
-_MESSAGES = 20_000
+MESSAGES = 20_000
 _ROUNDS = 2
 _PATIENCE = 60.0
 _AGAIN = (
@@ -40,7 +40,7 @@ def measure(service: Service) -> Iterator[Figure]:
     """One worker, and one connection that does the same to the same rows."""
     ours, bare = zip(*uvloop.run(_rounds(service)), strict=True)
     yield Figure(
-        f"dispatched/s, {_MESSAGES:,} due at once, one worker; raw: its statements",
+        f"dispatched/s, {MESSAGES:,} due at once, one worker; raw: its statements",
         median(ours),
         median(bare),
     )
@@ -48,20 +48,21 @@ def measure(service: Service) -> Iterator[Figure]:
 
 async def _rounds(service: Service) -> list[tuple[float, float]]:
     async with service.emptied() as connection:
-        await service.schedule([datetime.now(UTC) + timedelta(days=1)] * _MESSAGES)
-        return [(await _ours(service, connection), await _bare(connection)) for _ in range(_ROUNDS)]
+        await service.schedule([datetime.now(UTC) + timedelta(days=1)] * MESSAGES)
+        return [(await drained_all(service, connection), await _bare(connection)) for _ in range(_ROUNDS)]
 
 
-async def _ours(service: Service, connection: Connection) -> float:
+async def drained_all(service: Service, connection: Connection, module: str = "comms") -> float:
+    """All messages by one worker, due at once, a second."""
     await make_due(connection)
-    rate = await drained(service, connection, _MESSAGES)
-    assert await connection.fetchval("select count(*) from sandbox_item") == _MESSAGES
+    rate = await drained(service, connection, MESSAGES, module)
+    assert await connection.fetchval("select count(*) from sandbox_item") == MESSAGES
     return rate
 
 
-async def drained(service: Service, connection: Connection, messages: int) -> float:
+async def drained(service: Service, connection: Connection, messages: int, module: str = "comms") -> float:
     """A second, from the first claim to the last message recorded as sent, by the database's clock."""
-    with service.process("comms", "worker"):
+    with service.process(module, "worker"):
         async with asyncio.timeout(_PATIENCE):
             while await connection.fetchval("select exists (select from queue)"):  # noqa: ASYNC110 - see it end
                 await asyncio.sleep(0.1)
@@ -72,8 +73,8 @@ async def _bare(connection: Connection) -> float:
     sample = await raw.sample_delivered(connection)
     await make_due(connection)
     seconds = await raw.drain(connection, sample)
-    assert await connection.fetchval("select count(*) from message where outcome = 'sent'") == _MESSAGES
-    return _MESSAGES / seconds
+    assert await connection.fetchval("select count(*) from message where outcome = 'sent'") == MESSAGES
+    return MESSAGES / seconds
 
 
 async def make_due(connection: Connection) -> None:

@@ -1,6 +1,6 @@
 """The load: clients in a process of their own, each asks again as soon as it was answered.
 
-    python -m bench.load HOST PORT TOKEN CLIENTS SECONDS
+    python -m bench.load HOST PORT TOKEN CLIENTS SECONDS PERSONS
 
 One keep-alive connection a client. Prints a Pace as JSON.
 """
@@ -26,7 +26,7 @@ _PATIENCE = 15.0
 class Client(asyncio.Protocol):
     """One connection. `ended` is done once the answer after `until` is there."""
 
-    def __init__(self, host: str, token: str, until: float) -> None:
+    def __init__(self, host: str, token: str, until: float, persons: int) -> None:
         self.latencies: list[float] = []
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._head = (
@@ -34,6 +34,7 @@ class Client(asyncio.Protocol):
             "Content-Type: application/json\r\nContent-Length: "
         ).encode()
         self._until = until
+        self._persons = persons
         self._asked_at = 0.0
         self._answer = httptools.HttpResponseParser(self)
 
@@ -63,15 +64,15 @@ class Client(asyncio.Protocol):
             self.ended.set_result(None)
 
     def _ask(self) -> None:
-        content = msgspec.json.encode(body(later()))
+        content = msgspec.json.encode(body(later(), self._persons))
         self._asked_at = time.perf_counter()
         self._transport.write(b"%b%d\r\n\r\n%b" % (self._head, len(content), content))
 
 
-async def _main(host: str, port: int, token: str, clients: int, seconds: float) -> None:
+async def _main(host: str, port: int, token: str, clients: int, seconds: float, persons: int) -> None:
     loop, began = asyncio.get_running_loop(), time.perf_counter()
     connected = [
-        await loop.create_connection(lambda: Client(host, token, began + seconds), host, port)
+        await loop.create_connection(lambda: Client(host, token, began + seconds, persons), host, port)
         for _ in range(clients)
     ]
     async with asyncio.timeout(seconds + _PATIENCE):
@@ -81,5 +82,5 @@ async def _main(host: str, port: int, token: str, clients: int, seconds: float) 
 
 
 if __name__ == "__main__":
-    host, port, token, clients, seconds = sys.argv[1:]
-    uvloop.run(_main(host, int(port), token, int(clients), float(seconds)))
+    host, port, token, clients, seconds, persons = sys.argv[1:]
+    uvloop.run(_main(host, int(port), token, int(clients), float(seconds), int(persons)))

@@ -13,15 +13,18 @@ BRAND, TEMPLATE, PROVIDER = "bench", "reminder", "sandbox"
 TEXT = "Hello {{ name }}, see you tomorrow at ten. Reply C to confirm."
 
 
-def body(instant: datetime) -> dict[str, Any]:
-    """A message for `instant`, as `POST /v1/messages/schedule` takes it. Its number is no sandbox's trick."""
+def body(instant: datetime, persons: int = 1_000_000) -> dict[str, Any]:
+    """A message for `instant`, as `POST /v1/messages/schedule` takes it, to one of so many persons.
+
+    Its number is no sandbox's trick.
+    """
     dedup_key = uuid4()
     return {
         "channel": "sms",
         "template_key": TEMPLATE,
         "recipient": f"+1555{dedup_key.int % 100_000:05d}10",
         "brand_id": BRAND,
-        "person_id": f"person-{dedup_key.int % 1_000_000}",
+        "person_id": f"person-{dedup_key.int % persons}",
         "variables": {"name": "Ada"},
         "dedup_key": str(dedup_key),
         "scheduled_at": show(instant),

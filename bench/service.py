@@ -31,7 +31,7 @@ from comms.store.database import Connection
 
 _CALLER = Caller("bench", "*", frozenset(["admin:comms"]), uuid4())
 _AT_ONCE = 256
-_TABLES = "dedup, message, queue, delivery, ledger, sandbox_item, person_key"
+_TABLES = "dedup, message, queue, delivery, ledger, sandbox_item"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +60,15 @@ class Service:
                 process.terminate()
 
     @asynccontextmanager
-    async def emptied(self) -> AsyncIterator[Connection]:
-        """A bare connection to a database without messages: every run begins with the same tables."""
+    async def emptied(self, *, persons: bool = True) -> AsyncIterator[Connection]:
+        """A bare connection to a database without messages: every run begins with the same tables.
+
+        Without `persons` their keys stay, as the service remembers them.
+        """
         connection = await asyncpg.connect(self.dsn)
         try:
-            await connection.execute(f"truncate {_TABLES} restart identity")
+            tables = f"{_TABLES}, person_key" if persons else _TABLES
+            await connection.execute(f"truncate {tables} restart identity")
             yield connection
         finally:
             await connection.close()
