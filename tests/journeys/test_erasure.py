@@ -353,6 +353,8 @@ async def test_a_call_that_has_begun_ends_and_the_erasure_waits_for_it(
         if not erasing:
             erasing.append(asyncio.create_task(erasure.erase(house, loop_health, "loop", "p1")))
             await destroyed(house)
+            for _ in range(50):  # long enough for all the rest of an erasure
+                await house.database.owner.fetchval("select 1")
         assert not erasing[0].done()
         return answers
 

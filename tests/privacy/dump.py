@@ -103,8 +103,9 @@ def _ciphers(
     for row in taken["person_key"]:
         if row["brand_id"] == brand_id and row["wrapped"]:
             person = PersonKey(row["bucket"], brand_id, row["person_hash"])
-            try:
-                secret = epochs.key(row["epoch"]).unwrap(row["wrapped"], purpose(person, row["generation"]))
-            except (EpochKeyMissing, MasterKeyWrong):
-                continue
-            yield PersonCipher(brand, secret, row["generation"])
+            for epoch in [0, *(each["epoch"] for each in taken["key_epoch"])]:  # whatever the row says
+                try:
+                    secret = epochs.key(epoch).unwrap(row["wrapped"], purpose(person, row["generation"]))
+                except (EpochKeyMissing, MasterKeyWrong):
+                    continue
+                yield PersonCipher(brand, secret, row["generation"])
