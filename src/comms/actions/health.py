@@ -8,9 +8,8 @@ from typing import NamedTuple
 from comms.actions.house import House
 from comms.domain.schedule import show
 from comms.providers.catalogue import KINDS
-from comms.store import breaker
+from comms.store import breaker, keys
 from comms.store import health as rows
-from comms.store import keys
 
 _REST = (
     "it is tried again by itself, and at once after PUT /v1/providers/...; its own status page may say more"

@@ -41,6 +41,7 @@ log = structlog.get_logger()
 _NOTHING: dict[str, Any] = {"recipient": "", "content": {"subject": None, "body": ""}, "device": None}
 """What can be read of a payload whose person was erased."""
 
+
 class _Call(NamedTuple):
     delivery: Delivery
     way: list[Account]
