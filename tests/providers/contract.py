@@ -67,6 +67,9 @@ class Case:
     aside: Mapping[str, Said] = field(default_factory=dict)
     """Answers to what it asks for beside the call itself, by path."""
 
+    signs_each_call: bool = False
+    """Two requests of the same content differ in their signature and its date."""
+
     @property
     def outgoing(self) -> Outgoing:
         channels = catalogue.KINDS[self.kind].channels

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 from collections.abc import AsyncIterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -114,3 +115,9 @@ def trust(issuer: trustme.CA, folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     issuer.cert_pem.write_to_path(str(path))
     monkeypatch.setenv("SSL_CERT_FILE", str(path))
     return path
+
+
+def needs_module(name: str) -> None:
+    """A package that the test set-up installs."""
+    if find_spec(name) is None:
+        needs(name, there=False)

@@ -43,7 +43,7 @@ def sink(folder: Path, *options: str) -> Iterator[int]:
     port = free_port()
     user = ["-u", "root"] if os.geteuid() == 0 else []  # it writes into a folder that only we may enter
     command = [str(SINK), *user, "-d", f"{folder}/m.", *options, f"127.0.0.1:{port}", "100"]
-    with _running(command, port):
+    with running(command, port):
         yield port
 
 
@@ -72,7 +72,7 @@ def mailbox(folder: Path, authority: trustme.CA, *options: str) -> Iterator[tupl
         "--cert", str(cert), "--key", str(key), "--no-http", "--imap-port", str(imap),
         "--smtp-port", str(plain), "--smtps-port", str(tls), *options,
     ]  # fmt: skip
-    with _running(command, plain, tls):
+    with running(command, plain, tls):
         yield plain, tls
 
 
@@ -101,8 +101,9 @@ async def scripted(
 
 
 @contextlib.contextmanager
-def _running(command: list[str], *ports: int) -> Iterator[None]:
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def running(command: list[str], *ports: int, env: dict[str, str] | None = None) -> Iterator[None]:
+    """A server of somebody else's, until the end of the test; there is one once it listens."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
     try:
         for port in ports:
             _wait(process, port)

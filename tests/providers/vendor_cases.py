@@ -186,4 +186,67 @@ EXPO = Case(
     private=("xxada",),
 )
 
-CASES = [POSTMARK, SENDGRID, RESEND, MAILGUN, TWILIO, TELNYX, VONAGE, FCM, APNS, WEBPUSH, EXPO]
+
+def ses(status: int, name: str, prose: str, headers: dict[str, str] | None = None) -> Said:
+    """As SES refuses (rest-json 1.1): the exception's name stands in a header."""
+    return Said(status, {"message": prose}, {"x-amzn-ErrorType": f"{name}:http://x/", **(headers or {})})
+
+
+def sns(status: int, code: str, prose: str, headers: dict[str, str] | None = None) -> Said:
+    """As SNS refuses (the query protocol): XML."""
+    xml = f'<ErrorResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/"><Error><Type>Sender</Type><Code>{code}</Code><Message>{prose}</Message></Error><RequestId>9dd01905</RequestId></ErrorResponse>'
+    return Said(status, raw=xml.encode(), headers={"Content-Type": "text/xml", **(headers or {})})
+
+
+def published(message_id: str) -> Said:
+    """As SNS takes a text."""
+    xml = f'<PublishResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/"><PublishResult><MessageId>{message_id}</MessageId></PublishResult></PublishResponse>'
+    return Said(200, raw=xml.encode(), headers={"Content-Type": "text/xml"})
+
+
+AMAZON = {"access_key_id": "AKIDEXAMPLE00000000", "secret_access_key": SECRET}
+
+SES = Case(
+    "ses",
+    {"region": "eu-west-1", "configuration_set_name": "comms"},
+    AMAZON,
+    taken=Said(200, {"MessageId": "0102017b-d8d3-4b70-000000"}),
+    reference="0102017b-d8d3-4b70-000000",
+    bad_recipient=ses(400, "BadRequestException", f"Illegal address: {ADDRESS}"),
+    refused=ses(400, "MessageRejected", "Transaction failed: message is too long"),
+    busy=ses(429, "TooManyRequestsException", "Maximum sending rate exceeded.", LATER),
+    misconfigured=ses(400, "MessageRejected", f"Email address is not verified: {ADDRESS}"),
+    names_bad_recipients=False,
+    signs_each_call=True,
+)
+SNS = Case(
+    "sns",
+    {"region": "eu-west-1", "sender_id": "Loop"},
+    AMAZON,
+    taken=published("94f20ce6-13c5-43a0-9a9e-ca52d816e90b"),
+    reference="94f20ce6-13c5-43a0-9a9e-ca52d816e90b",
+    bad_recipient=sns(
+        400, "InvalidParameter", "Invalid parameter: PhoneNumber Reason: is not valid to publish to"
+    ),
+    refused=sns(400, "OptedOut", "the number has opted out"),
+    busy=sns(429, "Throttled", "Rate exceeded", LATER),
+    misconfigured=sns(403, "AuthorizationError", "User is not authorized to perform: SNS:Publish"),
+    carries_key=False,
+    signs_each_call=True,
+)
+
+CASES = [
+    POSTMARK,
+    SENDGRID,
+    RESEND,
+    MAILGUN,
+    SES,
+    TWILIO,
+    TELNYX,
+    VONAGE,
+    SNS,
+    FCM,
+    APNS,
+    WEBPUSH,
+    EXPO,
+]

@@ -64,11 +64,15 @@ class Vendor(Generic[S]):
         request = self._compose(self._settings, self._secrets, outgoing)
         if not isinstance(request, Request):
             return request
-        answer = await self._http.post(request, outgoing.seconds)
+        answer = await self._call(request, outgoing.seconds)
         return self._read(answer) if isinstance(answer, Answer) else answer
 
     async def close(self) -> None:
         """The connections are the process's."""
+
+    async def _call(self, request: Request, seconds: float) -> Answer | TryLater | Misconfigured | Lost:
+        """One call, `seconds` in all."""
+        return await self._http.post(request, seconds)
 
 
 def vendor_kind(
