@@ -117,7 +117,7 @@ async def test_a_connection_that_breaks_once_there_was_one_is_a_doubt(case: Case
 
 
 async def test_a_vendor_that_never_answers_is_a_doubt_in_time(case: Case) -> None:
-    outcome, _ = await outcome_of(case, Misdeed.NEVER_ANSWERS, seconds=0.1)
+    outcome, _ = await outcome_of(case, Misdeed.NEVER_ANSWERS, seconds=0.3)
     assert outcome == Lost("no_answer")
 
 

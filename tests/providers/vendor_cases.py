@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import botocore.auth
+import botocore.credentials  # noqa: F401 - the first call of all imports both, and no test is to wait for that
+
 from tests.providers.contract import ADDRESS, Case
 from tests.providers.push_keys import APNS_KEY, BROWSER, SERVICE_ACCOUNT, VAPID_KEY, lines_of
 from tests.providers.vendor_server import Said

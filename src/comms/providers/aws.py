@@ -108,11 +108,12 @@ class Credentials:
 
 
 def _look(secrets: Mapping[str, str]) -> credentials.Credentials | None:
-    from botocore.credentials import Credentials as Given
+    if secrets:
+        from botocore.credentials import Credentials as Given
+
+        return Given(secrets["access_key_id"], secrets["secret_access_key"])
     from botocore.session import Session
 
-    if secrets:
-        return Given(secrets["access_key_id"], secrets["secret_access_key"])
     return Session().get_credentials()
 
 
