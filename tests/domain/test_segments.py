@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from comms.domain.segments import Segments, segments
+from comms.domain.segments import Segments, segments, split
 
 
 @pytest.mark.parametrize(
@@ -24,3 +26,19 @@ from comms.domain.segments import Segments, segments
 )
 def test_segments(text: str, expected: Segments) -> None:
     assert segments(text) == expected
+
+
+@given(st.text(st.sampled_from("aé€ç😀\n\x1b"), max_size=700))
+def test_a_text_is_split_as_it_is_counted(text: str) -> None:
+    parts, whole = split(text), segments(text)
+    assert "".join(parts) == text
+    assert len(parts) == whole.count
+    units = [
+        sum(2 if c == "€" else 1 for c in p) if whole.encoding == "GSM-7" else len(p.encode("utf-16-be")) // 2
+        for p in parts
+    ]
+    assert sum(units) == whole.units
+    assert (
+        max(units)
+        <= ({"GSM-7": 153, "UCS-2": 67} if len(parts) > 1 else {"GSM-7": 160, "UCS-2": 70})[whole.encoding]
+    )

@@ -28,6 +28,7 @@ from comms.domain.recipient import on_the_wire
 from comms.providers.base import Accepted, Lost, Misconfigured, Outcome, Outgoing, Rejected, TryLater
 from comms.providers.kind import Kind
 from comms.providers.mail import HEADERS, mailbox, one_line
+from comms.providers.tls import tls_context
 
 _GOODBYE_SECONDS = 1.0
 _MAILS_A_CONNECTION = 100
@@ -70,7 +71,7 @@ class SmtpSettings(Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         """Read the authority now: where it is stored a person can still be told."""
         try:
-            _context(self)
+            tls_context(self.ca)
         except (ssl.SSLError, ValueError):
             raise ValueError("`ca` must be certificates in PEM form") from None
 
@@ -84,7 +85,7 @@ class Smtp:
         self._settings = settings
         self._password = password
         self._now = now
-        self._tls = _context(settings)
+        self._tls = None if settings.tls == "none" else tls_context(settings.ca)
         self._idle: list[_Connection] = []
         self._free = asyncio.Semaphore(_CONNECTIONS)
         self._is_closed = False
@@ -291,14 +292,6 @@ def compose(outgoing: Outgoing, now: datetime) -> Mail:
     mail.set_content(outgoing.content.text or "")
     mail.add_alternative(outgoing.content.body, subtype="html")
     return Mail(sender, recipient, mail.as_bytes(), needs_utf8)
-
-
-def _context(settings: SmtpSettings) -> ssl.SSLContext | None:
-    if settings.tls == "none":
-        return None
-    context = ssl.create_default_context(cadata=settings.ca)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
 
 
 KIND = Kind(
