@@ -22,7 +22,7 @@ from cryptography.x509.oid import NameOID
 
 from comms.providers.events import Incoming
 from comms.providers.http import Answer, Http
-from tests.providers.peers import needs_module
+from tests.providers.peers import peer
 from tests.providers.smtp_servers import free_port, running
 
 REGION = "us-east-1"
@@ -70,7 +70,7 @@ class Amazon:
 @contextlib.contextmanager
 def moto() -> Iterator[Amazon]:
     """A server on a free port."""
-    needs_module("moto")
+    peer("moto")
     port = free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     with running(

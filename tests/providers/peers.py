@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 from collections.abc import AsyncIterator
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -117,7 +118,11 @@ def trust(issuer: trustme.CA, folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return path
 
 
-def needs_module(name: str) -> None:
-    """A package that the test set-up installs."""
-    if find_spec(name) is None:
-        needs(name, there=False)
+
+def peer(module: str) -> Any:
+    """The module; skips loudly where it is not installed, and fails where nothing skips."""
+    if find_spec(module) is None:
+        if os.environ.get("COMMS_TEST_NO_SKIP"):
+            pytest.fail(f"{module} is missing: run make setup-dev")
+        pytest.skip(f"{module} is missing: run make setup-dev to test against it", allow_module_level=True)
+    return import_module(module)

@@ -148,6 +148,13 @@ class Setup:
         """The provider, or None."""
         return await self._keep(("provider", provider_id), lambda: self._load_account(provider_id))
 
+    async def listeners(self) -> list[Account]:
+        """The providers that hear on a line of their own."""
+        there = await rows.many(self._database.owner, "providers", "*")
+        listening = [row["provider_id"] for row in there if row["kind"] in KINDS and KINDS[row["kind"]].listens]
+        found = [await self.account(provider_id) for provider_id in listening]
+        return [each for each in found if each]
+
     async def template(self, brand_id: str, key: str, channel: str) -> asyncpg.Record | None:
         """The template's row, or None."""
         load = lambda: rows.one(self._database.owner, "find_template", brand_id, key, channel)  # noqa: E731

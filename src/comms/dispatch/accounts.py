@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
+import structlog
+
 from comms.actions.setup import Account
-from comms.providers.base import Provider
+from comms.providers.base import Listener, Provider
 from comms.providers.catalogue import build
 from comms.providers.kind import Tools
+
+log = structlog.get_logger()
 
 
 class Accounts:
@@ -28,6 +32,18 @@ class Accounts:
         provider = build(account.kind, account.settings, account.secrets, self._tools)
         self._built[account.provider_id] = (account, provider)
         return provider
+
+    def listen(self, accounts: list[Account]) -> None:
+        """Have these keep their lines, whether anything is sent or not."""
+        for account in accounts:
+            try:
+                provider = self.provider(account)
+            except Exception as error:  # noqa: BLE001 - as for a delivery: what was valid need not stay so
+                problem = type(error).__name__
+                log.error("provider_not_built", provider_id=account.provider_id, problem=problem)
+                continue
+            if isinstance(provider, Listener):
+                provider.listen(account.provider_id)
 
     async def close(self) -> None:
         """Release all connections."""

@@ -65,6 +65,7 @@ class Worker:
         self._lease = timedelta(seconds=house.settings.lease_seconds)
         self._report_every = min(1.0, house.settings.lease_seconds / 6)
         self._reported_at = float("-inf")
+        self._lines_as_of = -1
         self._heard = asyncio.Event()
         house.metrics.in_flight = self._in_flight.__len__
         self._wanted = 0  # how much room the next claim waits for
@@ -178,11 +179,19 @@ class Worker:
             self._heard.clear()
             try:
                 await self._report()
+                await self._keep_lines()
             except Exception as error:  # noqa: BLE001 - as for claims: it is repeated
                 log.warning("report_waits", problem=type(error).__name__)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._report_every):
                     await self._heard.wait()
+
+    async def _keep_lines(self) -> None:
+        """What people answer is heard while nothing is sent, too."""
+        epoch = self._house.setup.epoch
+        if epoch != self._lines_as_of:
+            self._accounts.listen(await self._house.setup.listeners())
+            self._lines_as_of = epoch
 
     def _lease_ends(self) -> float:
         """On our own clock, and early: the lease began before its answer arrived."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from uuid import UUID
 
 from comms.domain.content import Plain, Rendered, Sealed
@@ -123,4 +123,13 @@ class Provider(Protocol):
 
     async def close(self) -> None:
         """Release connections. The provider is not used afterwards."""
+        ...
+
+
+@runtime_checkable
+class Listener(Protocol):
+    """A provider that also hears, on a line that it keeps while nothing is sent."""
+
+    def listen(self, provider_id: str) -> None:
+        """Open the line, once, and keep it: what the other side says is heard under this name."""
         ...

@@ -54,6 +54,9 @@ class Kind:
 
     needs_sender: bool = False
     may_carry_phi: Callable[[dict[str, Any]], bool] = lambda _: True
+    listens: bool = False
+    """Its provider is a Listener: workers have it open its line as soon as they know of it."""
+
     parse_events: ParseEvents | None = None
     """Reads the provider's webhook; None where it has none."""
 
