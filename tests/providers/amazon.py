@@ -103,10 +103,14 @@ class Notary:
         self._key = (
             rsa.generate_private_key(65537, 2048) if with_rsa else ec.generate_private_key(ec.SECP256R1())
         )
+        self.pem = self.certificate(begins)
+
+    def certificate(self, begins: datetime) -> bytes:
+        """For thirty days."""
         name = Name([NameAttribute(NameOID.COMMON_NAME, "sns.amazonaws.com")])
         builder = CertificateBuilder(name, name, self._key.public_key(), random_serial_number())
         dated = builder.not_valid_before(begins).not_valid_after(begins + timedelta(days=30))
-        self.pem = dated.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
+        return dated.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
     def signed(self, version: str = "2", **changes: Any) -> dict[str, Any]:
         """A notification, with `changes` made before it is signed."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -253,45 +256,58 @@ def role(key: str, lasts: timedelta = timedelta(hours=6)) -> Said:
     return Said(200, {"Code": "Success", "RoleArn": "arn:aws:iam::123456789012:role/comms", **members})
 
 
-async def keys(
-    monkeypatch: pytest.MonkeyPatch, *script: Said | Misdeed, calls: int = 1, seconds: float = 5
-) -> tuple[list[Any], VendorServer]:
-    """What a container's role comes to, asked for again and again."""
+@asynccontextmanager
+async def container(monkeypatch: pytest.MonkeyPatch, *script: Said | Misdeed) -> AsyncIterator[VendorServer]:
+    """A machine whose role is told by a server, as in a container."""
     monkeypatch.setattr("botocore.utils.ContainerMetadataFetcher.SLEEP_TIME", 0)
     monkeypatch.setattr("botocore.utils.ContainerMetadataFetcher.TIMEOUT_SECONDS", 0.3)
     async with vendor(*script) as server:
         monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{server.url}/role")
         monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN", "pass")
+        yield server
+
+
+async def key(credentials: Credentials, seconds: float = 5) -> str:
+    found = await credentials.keys(seconds)
+    return found.reason if isinstance(found, TryLater | Misconfigured) else str(found.access_key)
+
+
+async def test_a_containers_role_is_asked_for_once_whoever_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with container(monkeypatch, role("AKIDPOD")) as server:
         credentials = Credentials({})
-        found = [await credentials.keys(seconds) for _ in range(calls)]
-    return [getattr(each, "access_key", each) for each in found], server
-
-
-async def test_a_containers_role_is_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    found, server = await keys(monkeypatch, role("AKIDPOD"), calls=3)
-    assert found == ["AKIDPOD"] * 3
+        assert await asyncio.gather(*(key(credentials) for _ in range(5))) == ["AKIDPOD"] * 5
+        assert await key(credentials) == "AKIDPOD"
     assert [each.headers["authorization"] for each in server.asked] == ["pass"]
 
 
-async def test_a_role_is_renewed_before_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    script = [role("FIRST", timedelta(minutes=5)), role("SECOND")]
-    assert (await keys(monkeypatch, *script, calls=3))[0] == ["SECOND"] * 3
+async def test_a_role_is_renewed_before_it_ends_while_the_loop_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The server runs in this loop: were it asked from here, it could not answer."""
+    async with container(monkeypatch, role("FIRST"), role("SECOND")) as server:
+        credentials = Credentials({})
+        assert await key(credentials) == "FIRST"
+        found: Any = credentials._found
+        found._expiry_time = datetime.now(UTC) + timedelta(minutes=5)
+        assert [await key(credentials), await key(credentials)] == ["SECOND"] * 2
+    assert len(server.asked) == 2
 
 
 async def test_a_role_that_can_not_be_renewed_yet_is_used_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    script = [role("FIRST", timedelta(minutes=12)), Said(400, {"message": "busy"})]
-    assert (await keys(monkeypatch, *script, calls=2))[0] == ["FIRST"] * 2
+    async with container(monkeypatch, role("FIRST", timedelta(minutes=12)), Said(400, {"message": "busy"})):
+        credentials = Credentials({})
+        assert [await key(credentials), await key(credentials)] == ["FIRST"] * 2
 
 
 async def test_a_role_that_can_not_be_had_now_is_tried_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    found, server = await keys(monkeypatch, Said(500, {}))
-    assert found == [TryLater("credentials_unavailable")]
+    async with container(monkeypatch, Said(500, {})) as server:
+        assert await Credentials({}).keys(5) == TryLater("credentials_unavailable")
     assert len(server.asked) == 3
 
 
 async def test_a_role_that_takes_too_long_is_no_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
-    found, _ = await keys(monkeypatch, Misdeed.NEVER_ANSWERS, seconds=0.1)
-    assert found == [TryLater("credentials_slow")]
+    async with container(monkeypatch, Misdeed.NEVER_ANSWERS):
+        assert await Credentials({}).keys(0.1) == TryLater("credentials_slow")
 
 
 async def test_a_machines_role_is_asked_for_with_a_token(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -368,13 +368,6 @@ async def test_what_can_not_be_kept_now_is_asked_for_again() -> None:
     assert len(ear.heard) == 1
 
 
-async def test_it_says_goodbye() -> None:
-    async with centre() as there:
-        async with account(there.port) as provider:
-            await provider.send(TEXT)
-        await there.until(there.unbound.is_set)
-
-
 async def test_one_that_was_never_used_has_nothing_to_close() -> None:
     async with account(1):
         pass

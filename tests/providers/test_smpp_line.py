@@ -150,6 +150,17 @@ async def test_it_binds_as_it_was_told() -> None:
     assert said[0].body == b"comms\0" + PASSWORD.encode() + b"\0CMT\0" + b"\x34\0\0\0"
 
 
+async def test_it_says_goodbye_and_hears_the_answer() -> None:
+    async with playing(takes) as (port, said):
+        async with account(port) as provider:
+            await provider.send(TEXT)
+        assert [unit.command for unit in said] == [
+            Command.BIND_TRANSCEIVER,
+            Command.SUBMIT_SM,
+            Command.UNBIND,
+        ]
+
+
 async def test_no_answer_is_a_doubt_in_time() -> None:
     outcome, said = await outcome_of(silent, seconds=0.2)
     assert outcome == Lost("no_answer")

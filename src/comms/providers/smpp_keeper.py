@@ -36,15 +36,14 @@ class Keeper:
             self._task = asyncio.create_task(self._keep(self._found))
 
     async def line(self, until: float) -> Found:
-        """The line as soon as it is there, else why it is not. `until`: by the loop's clock."""
+        """The line, which may have ended since, or why there is none. `until`: by the loop's clock."""
         self.start()
         assert self._found is not None  # noqa: S101 - made with the task
         try:
             async with asyncio.timeout_at(until):
-                found = await asyncio.shield(self._found)
+                return await asyncio.shield(self._found)
         except TimeoutError:
             return _NO_LINE
-        return _NO_LINE if isinstance(found, Line) and found.ended.is_set() else found
 
     async def close(self) -> None:
         """Say goodbye, and dial no more."""

@@ -24,6 +24,9 @@ from comms.providers.topic import Notice, heard
 from comms.providers.vendor import BaseUrl, Meanings, address, as_form
 
 _LONGEST = 1600
+_AS_XML = {"Accept": "*/*"}
+"""Asked for JSON, as our connections do, older services of Amazon's answer in a shape of their own."""
+
 _TAKEN = re.compile(rb"<PublishResult>\s*<MessageId>([0-9a-fA-F-]{8,64})</MessageId>")
 _REFUSED = re.compile(rb"<Code>([A-Za-z]{1,64})</Code>")
 
@@ -87,7 +90,7 @@ def compose(settings: SnsSettings, _secrets: Mapping[str, str], outgoing: Outgoi
             f"{entry}.Value.StringValue": value,
         }
     base_url = settings.base_url or f"https://sns.{settings.region}.{domain(settings.region)}"
-    return Request(address(base_url, "/"), *as_form(fields, {}))
+    return Request(address(base_url, "/"), *as_form(fields, _AS_XML))
 
 
 def read(answer: Answer) -> Outcome:
