@@ -144,7 +144,8 @@ class Line:
                 else:
                     self._requested(unit)
         except (OSError, asyncio.IncompleteReadError, Garbled) as error:
-            log.info("line_broken", problem=type(error).__name__)
+            if not self._is_closing:
+                log.info("line_broken", problem=type(error).__name__)
         finally:
             self.end()
 
