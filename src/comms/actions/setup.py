@@ -151,8 +151,8 @@ class Setup:
     async def listeners(self) -> list[Account]:
         """The providers that hear on a line of their own."""
         there = await rows.many(self._database.owner, "providers", "*")
-        listening = [row["provider_id"] for row in there if row["kind"] in KINDS and KINDS[row["kind"]].listens]
-        found = [await self.account(provider_id) for provider_id in listening]
+        hearing = {name for name, kind in KINDS.items() if kind.listens}
+        found = [await self.account(row["provider_id"]) for row in there if row["kind"] in hearing]
         return [each for each in found if each]
 
     async def template(self, brand_id: str, key: str, channel: str) -> asyncpg.Record | None:
