@@ -118,7 +118,6 @@ def trust(issuer: trustme.CA, folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return path
 
 
-
 def peer(module: str) -> Any:
     """The module; skips loudly where it is not installed, and fails where nothing skips."""
     if find_spec(module) is None:

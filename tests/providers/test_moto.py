@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -105,7 +105,7 @@ async def topic(amazon: Amazon) -> AsyncIterator[Subscribed]:
         client.unsubscribe(SubscriptionArn=subscription["SubscriptionArn"])
 
 
-async def heard(amazon: Amazon, kind: str, message: str) -> list[Happening]:
+async def heard(amazon: Amazon, kind: str, message: str) -> Sequence[Happening]:
     """What a topic posts, read with the certificate that Amazon serves."""
     async with topic(amazon) as subscribed, AtAmazons(amazon.port) as http:
         settings: Any = listening(kind, subscribed.arn)

@@ -16,7 +16,7 @@ import msgspec
 import structlog
 from msgspec import Meta, Struct
 
-from comms.providers.base import Lost, Misconfigured, Outcome, TryLater
+from comms.providers.base import Lost, Misconfigured, Outcome, Rejected, TryLater
 from comms.providers.events import ParseEvents
 from comms.providers.http import Answer, Http, Request
 from comms.providers.kind import Kind
@@ -65,7 +65,9 @@ class Aws(Vendor[S]):
         self._scope = (service, msgspec.to_builtins(settings)["region"])
         self._credentials = Credentials(secrets)
 
-    async def _call(self, request: Request, seconds: float) -> Answer | TryLater | Misconfigured | Lost:
+    async def _call(
+        self, request: Request, seconds: float
+    ) -> Answer | Rejected | TryLater | Misconfigured | Lost:
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
         keys = await self._credentials.keys(seconds)

@@ -30,6 +30,7 @@ from aiohttp.abc import ResolveResult
 from comms.domain.outside import is_outside, may_lead_outside
 from comms.providers.base import Lost, Misconfigured, Rejected, TryLater
 from comms.providers.http2 import Http2
+from comms.providers.tls import tls_context
 
 LARGEST_ANSWER = 65_536
 _CONNECTIONS = 256
@@ -132,7 +133,7 @@ class Http:
         return self._sessions[outside]
 
     async def _post_http2(self, request: Request, line: str, call: SimpleNamespace) -> Answer:
-        self._http2 = self._http2 or Http2(_tls(), LARGEST_ANSWER)
+        self._http2 = self._http2 or Http2(tls_context(None), LARGEST_ANSWER)
         url = urlsplit(request.url)
         headers = [
             (":method", "POST"),
@@ -169,19 +170,13 @@ def _may_lead_outside(url: str) -> bool:
     return found is not None and may_lead_outside(found[1])
 
 
-def _tls() -> ssl.SSLContext:
-    tls = ssl.create_default_context()
-    tls.minimum_version = ssl.TLSVersion.TLSv1_2
-    return tls
-
-
 def _open(*, outside: bool) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
             limit=_CONNECTIONS,
             limit_per_host=_CONNECTIONS_A_HOST,
             keepalive_timeout=_IDLE_SECONDS,
-            ssl=_tls(),
+            ssl=tls_context(None),
             resolver=_OutsideResolver() if outside else None,
         ),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),  # the call's own counts

@@ -95,14 +95,15 @@ def compose(settings: SnsSettings, _secrets: Mapping[str, str], outgoing: Outgoi
 
 def read(answer: Answer) -> Outcome:
     """XML: a MessageId is a text that was taken, a Code says why not."""
+    body = answer.body or b""
     if answer.status == 200:
-        taken = _TAKEN.search(answer.body)
+        taken = _TAKEN.search(body)
         return Accepted(taken[1].decode()) if taken else Lost("answer_unreadable")
-    refused = _REFUSED.search(answer.body)
+    refused = _REFUSED.search(body)
     if not refused:
         return _MEANINGS.of(replace(answer, members={}))
     code = refused[1].decode()
-    return _MEANINGS.of(replace(answer, members={"Code": code}), _closer(code, answer.body))
+    return _MEANINGS.of(replace(answer, members={"Code": code}), _closer(code, body))
 
 
 def _closer(code: str, prose: bytes) -> str:

@@ -70,7 +70,9 @@ class Vendor(Generic[S]):
     async def close(self) -> None:
         """The connections are the process's."""
 
-    async def _call(self, request: Request, seconds: float) -> Answer | TryLater | Misconfigured | Lost:
+    async def _call(
+        self, request: Request, seconds: float
+    ) -> Answer | Rejected | TryLater | Misconfigured | Lost:
         """One call, `seconds` in all."""
         return await self._http.post(request, seconds)
 
