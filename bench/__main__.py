@@ -13,13 +13,14 @@ import sys
 import asyncpg
 import uvloop
 
-from bench import accepts, batch, dispatch, lateness, limits, sealing
+from bench import accepts, batch, decision, dispatch, lateness, limits, sealing
 from bench.figures import HEADING
 from bench.service import service
 
 PARTS = {
     "accepts": accepts.measure,
     "batch": batch.measure,
+    "decision": decision.measure,
     "dispatch": dispatch.measure,
     "lateness": lateness.measure,
     "limits": limits.measure,

@@ -97,3 +97,14 @@ def test_what_was_sent_can_not_be_cancelled_and_what_waits_can_not_be_explained(
     waits = client.schedule(letter(f"{key} waits", scheduled_at=in_seconds(600))).body["id"]
     assert "sent" in sentence(comms(service.folder, "message", "cancel", sent))
     assert sentence(comms(service.folder, "message", "explain", waits))
+
+
+@pytest.mark.usefixtures("brand")
+def test_a_person_reads_why_and_all_verdicts_are_verified(service: Service, client: Client, key: str) -> None:
+    sent = client.send(letter(key)).body["message_id"]
+    first, *because = printed(comms(service.folder, "message", "explain", sent)).splitlines()
+    assert first.startswith("send: Nothing speaks against it.")
+    assert all(line.startswith("  - ") for line in because)
+    assert printed(comms(service.folder, "message", "explain", "--verify")).strip().endswith("verdicts match")
+    assert answered(service, "explain", "--verify")["differing"] == []
+    assert "Name a message" in comms(service.folder, "message", "explain", sent, "--verify").stderr

@@ -160,11 +160,11 @@ def _is_like(expected: Any, said: Any) -> bool:
         return list(expected) == list(said) and all(_is_like(expected[name], said[name]) for name in expected)
     if isinstance(expected, list):
         return len(expected) == len(said) and all(map(_is_like, expected, said))
-    return expected == said or any(
-        isinstance(each, str) and re.fullmatch(form, each) and re.fullmatch(form, str(said))
-        for form in (_ID, _TIME)
-        for each in [expected]
-    )
+    return bool(expected == said or (isinstance(expected, str) and _masked(expected) == _masked(str(said))))
+
+
+def _masked(text: str) -> str:
+    return re.sub(_ID, "an id", re.sub(_TIME, "a time", text))
 
 
 def _check_that_the_page_hears() -> None:

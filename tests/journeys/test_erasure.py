@@ -32,6 +32,7 @@ from comms.dispatch.worker import Worker
 from comms.domain.caller import Caller
 from comms.domain.content import Plain
 from comms.domain.errors import Refused
+from comms.domain.options import Options
 from comms.privacy.epochs import EpochKeyMissing, EpochKeys
 from comms.privacy.keyring import MasterKey
 from comms.providers.base import Accepted, Lost, Outcome, Outgoing, TryLater
@@ -103,6 +104,7 @@ async def live(
     while await worker.once():
         pass
     later = ask(clock, person_id=person, dedup_key=f"later {person}", variables={"name": name})
+    later = replace(later, options=Options(subject=f"{name}'s appointment"))
     made.append((await acceptance.schedule(house, caller, later)).message["id"])
     await suppressions.add(house, caller, "loop", mail, "complaint", f"{name}'s letter")
     return made

@@ -13,7 +13,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from comms.actions import acceptance, brands, consents, devices, messages, suppressions
+from comms.actions import (
+    acceptance,
+    brands,
+    consents,
+    devices,
+    explanation,
+    facts,
+    messages,
+    suppressions,
+)
 from comms.actions.acceptance import Request
 from comms.actions.consents import About
 from comms.actions.house import House
@@ -22,9 +31,10 @@ from comms.dispatch.worker import Worker
 from comms.domain.brand import BrandSettings, Routes
 from comms.domain.caller import Caller
 from comms.domain.errors import Refused
+from comms.domain.options import Options
 from comms.domain.schedule import DEFAULT_MAX_LATE, show
 from comms.testing import FakeClock
-from tests.journeys.story import RECIPIENTS, ask, events, outbox, status
+from tests.journeys.story import RECIPIENTS, ask, ended, events, outbox, schedule, status
 
 pytestmark = pytest.mark.anyio
 
@@ -58,16 +68,6 @@ async def switch(house: House, caller: Caller, *, enabled: bool, who: str = "p1"
 
 async def suppress(house: House, caller: Caller, reason: Any, email: str = ADA) -> Any:
     return await suppressions.add(house, caller, "loop", email, reason, "desk")
-
-
-async def schedule(house: House, caller: Caller, request: Request) -> str:
-    message_id: str = (await acceptance.schedule(house, caller, request)).message["id"]
-    return message_id
-
-
-async def ended(house: House, caller: Caller, message_id: str) -> tuple[str, str | None]:
-    shown = await messages.get_scheduled(house, caller, UUID(message_id))
-    return shown["status"], shown["failure_reason"]
 
 
 @pytest.mark.parametrize("channel", RECIPIENTS)
@@ -293,7 +293,8 @@ async def test_while_persons_opt_out_each_message_ends_as_its_evidence_says(
 
 _NUMBERS = itertools.count()
 STEPS = (
-    "opt_in", "opt_out", "switch_on", "switch_off", "suppress", "lift", "reschedule", "cancel", "claim", "hand_over",
+    "opt_in", "opt_out", "switch_on", "switch_off", "suppress", "bounce", "lift", "so", "not_so", "reschedule", "cancel",
+    "claim", "hand_over",
 )  # fmt: skip
 
 
@@ -321,16 +322,18 @@ class _Story:
         self.clock, self.worker = clock, worker
         self.who = f"person-{next(_NUMBERS)}"
         self.address = f"{self.who}@example.org"
-        self.said: dict[str, bool] = {"consent": False, "on": True, "free": True}
+        self.said: dict[str, bool] = {"consent": False, "on": True, "free": True, "so": False}
+        self.standing: set[str] = set()
+        self.stood: set[str] = set()
         self.claims: list[Any] = []
         self.is_claimed = False
         self.forbidden_at_claim: set[str] = set()
         self.forbidden_since: set[str] = set()
         self.is_cancelled = False
-        self.suppression = ""
 
     async def begin(self) -> None:
-        request = letter(self.clock, person_id=self.who, recipient=self.address, dedup_key=self.who)
+        names = {"person_id": self.who, "recipient": self.address, "dedup_key": self.who}
+        request = letter(self.clock, **names, options=Options(send_if={self.who: "so"}))
         self.id = await schedule(*self.all, request)
 
     async def opt_in(self) -> None:
@@ -350,13 +353,28 @@ class _Story:
         self.said["on"] = False
 
     async def suppress(self) -> None:
-        self.suppression = (await suppress(*self.all, "unsubscribe", self.address))["id"]
+        await self.stop("unsubscribe")
+
+    async def bounce(self) -> None:
+        await self.stop("hard_bounce")
+
+    async def stop(self, reason: str) -> None:
+        self.standing.add((await suppress(*self.all, reason, self.address))["id"])
         self.said["free"] = False
 
     async def lift(self) -> None:
-        if self.suppression:
-            await suppressions.lift(*self.all, UUID(self.suppression))
+        for each in self.standing:
+            await suppressions.lift(*self.all, UUID(each))
+        self.standing.clear()
         self.said["free"] = True
+
+    async def so(self) -> None:
+        await facts.put(*self.all, "loop", self.who, "so")
+        self.said["so"] = True
+
+    async def not_so(self) -> None:
+        await facts.put(*self.all, "loop", self.who, "not so")
+        self.said["so"] = False
 
     async def reschedule(self) -> None:
         change = messages.Change(scheduled_at=show(self.clock.now() + timedelta(minutes=7)))
@@ -385,7 +403,7 @@ class _Story:
 
     async def hand_over(self) -> None:
         if self.claims:
-            self.forbidden_since = self.forbidden()
+            self.forbidden_since, self.stood = self.forbidden(), set(self.standing)
         self.worker._start(self.claims, self.worker._lease_ends())
         self.claims = []
         await asyncio.gather(*self.worker._in_flight.values())
@@ -404,6 +422,16 @@ class _Story:
         codes = {
             "consent": {"no_consent", "opted_out"},
             "on": {"preference_off"},
-            "free": {"suppressed_unsubscribe"},
+            "free": {"suppressed_unsubscribe", "suppressed_hard_bounce"},
+            "so": {"guard_not_met"},
         }
         assert reason is None or any(reason in codes[name] for name in self.forbidden_since)
+        await self.check_evidence()
+
+    async def check_evidence(self) -> None:
+        """Every row that stood is named, and the verdict follows from them."""
+        row = await self.all[0].database.owner.fetchrow("select * from message where id = $1", UUID(self.id))
+        assert row is not None
+        assert explanation.follows(row["decision"])
+        named = {each["id"] for each in row["decision"]["facts"] if each["kind"] == "suppression"}
+        assert named == self.stood

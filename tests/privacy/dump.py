@@ -18,7 +18,7 @@ from comms.store.keys import PersonKey
 Dump = dict[str, list[dict[str, Any]]]
 
 SEALED: dict[str, list[tuple[str, str, str]]] = {
-    "message": [("address", "id", "address"), ("variables", "id", "variables")],
+    "message": [("address", "id", "address"), ("variables", "id", "variables"), ("options", "id", "options")],
     "delivery": [("payload", "message_id", "payload/{n}")],
     "inbox_item": [("content", "id", "inbox")],
     "sandbox_item": [("content", "message_id", "sandbox")],
@@ -36,6 +36,10 @@ HASHES = {
     "brand_key": {"wrapped"},
     "person_key": {"person_hash", "wrapped"},
     "provider": {"secrets"},
+    "fact": {
+        "value_hash",
+        "content",
+    },  # what callers keep under names of their own, sealed under the brand's key
     "installation": {"proof"},
     "key_epoch": {"proof"},
     "migration": {"checksum"},

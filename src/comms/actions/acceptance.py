@@ -14,21 +14,24 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from comms.actions import devices, permission
+from comms.actions import devices, permission, persons, supersession
 from comms.actions.house import House
 from comms.actions.messages import show_message
 from comms.actions.person_keys import Sealing
 from comms.actions.setup import Brand
 from comms.domain import schedule as time
 from comms.domain.caller import Caller
-from comms.domain.content import Plain
-from comms.domain.errors import Refused, Unavailable
+from comms.domain.content import Plain, Sealed
+from comms.domain.errors import Refused, Unavailable, invalid
 from comms.domain.ids import bucket_of_digest, message_id
+from comms.domain.options import Options
 from comms.domain.recipient import normalise
 from comms.domain.schedule import When, show
+from comms.privacy.cipher import PersonCipher
 from comms.store import messages as rows
 
 _TRIES = 5
+_NO_OPTIONS = Options()
 _MEMBERS = (
     "channel",
     "template_key",
@@ -56,6 +59,7 @@ class Request:
     scheduled_at: str | None
     variables: dict[str, Any] = field(default_factory=dict)
     hipaa: bool = False
+    options: Options = field(default_factory=Options)
 
     @property
     def kind(self) -> str:
@@ -112,7 +116,7 @@ async def _accept(house: House, caller: Caller, request: Request, *, bulk: bool)
                 raise refused from None
             return await _replay(house, asked, known)
         try:
-            if await house.acceptor.submit(row, epoch, bulk=bulk):
+            if await _submit(house, caller, asked, row, epoch, bulk=bulk):
                 sealing.new = None  # the secret is written with it
                 return Accepted(_fresh(asked, row), replayed=False)
         except rows.SetupMoved:
@@ -125,9 +129,20 @@ async def _accept(house: House, caller: Caller, request: Request, *, bulk: bool)
     raise Unavailable("Set-up is being changed right now; repeat the request.")
 
 
+async def _submit(
+    house: House, caller: Caller, asked: _Asked, row: rows.NewMessage, epoch: int, *, bulk: bool
+) -> bool:
+    """Is it new? One that replaces another is written by itself, together with the other's end."""
+    if old_key := asked.request.options.supersedes:
+        return await supersession.accept(house, caller, asked.brand, row, epoch, old_key)
+    return await house.acceptor.submit(row, epoch, bulk=bulk)
+
+
 async def _read(house: House, request: Request) -> _Asked:
     """The checks that need neither clock nor set-up beyond the brand: they refuse a known key too."""
     brand = await house.setup.require_brand(request.brand_id)
+    if request.options.supersedes == request.dedup_key:
+        raise invalid("options.supersedes must name another message than this one.")
     when = When(time.round_up(house.clock.now()))
     if request.scheduled_at is not None:
         when = time.read(request.scheduled_at)
@@ -140,7 +155,7 @@ async def _check(house: House, caller: Caller, asked: _Asked) -> tuple[rows.NewM
     """The checks that depend on the clock or on set-up; the row that passes them, and its key."""
     request, brand = asked.request, asked.brand
     template = await house.setup.template(brand.brand_id, request.template_key, request.channel)
-    version_id = await house.setup.current_version(template, brand) if template else None
+    version_id = await persons.version(house, brand, template, request.person_id) if template else None
     if template is None or version_id is None:
         raise Refused(
             422,
@@ -155,14 +170,18 @@ async def _check(house: House, caller: Caller, asked: _Asked) -> tuple[rows.NewM
     if request.channel == "push":
         await devices.require(house, brand, request.person_id, asked.recipient)
     if request.scheduled_at is None:
-        await permission.require(house, _about(asked, template["category"]))
+        await _require_permission(house, asked, template, now)
     sealing = await house.keys.sealing(brand, brand.cipher.digest("person_id", request.person_id))
     return _row(caller, asked, template, version_id, now, sealing), sealing
 
 
-def _about(asked: _Asked, category: str) -> permission.Asked:
-    request = asked.request
-    return permission.Asked(asked.brand, request.person_id, request.channel, asked.recipient, category)
+async def _require_permission(house: House, asked: _Asked, template: asyncpg.Record, now: datetime) -> None:
+    """Whatever is certain already; it is asked for again when a worker has it."""
+    request, max_late = asked.request, timedelta(seconds=template["max_late"])
+    whom = (request.person_id, request.channel, asked.recipient)
+    about = permission.Asked(asked.brand, *whom, template["category"], request.options.send_if)
+    message = permission.Message("", now, now + max_late, max_late, 1, asked.is_hipaa)
+    await permission.require(house, about, message)
 
 
 def _row(
@@ -204,7 +223,20 @@ def _row(
         generation=sealing.cipher.generation,
         key_epoch=sealing.epoch,
         new_secret=sealing.new,
+        options=_sealed_options(sealing.cipher, request.options, new_id),
+        subject_hash=_subject_hash(asked.brand, request.options),
     )
+
+
+def _subject_hash(brand: Brand, options: Options) -> bytes | None:
+    return brand.cipher.digest("subject", options.subject) if options.subject else None
+
+
+def _sealed_options(cipher: PersonCipher, options: Options, new_id: UUID) -> Sealed | None:
+    """Most messages have none, and cost nothing."""
+    if options == _NO_OPTIONS:
+        return None
+    return cipher.seal(Plain(msgspec.json.encode(options)), new_id, "options")
 
 
 def _fingerprint(brand: Brand, request: Request, when: When, recipient: str) -> bytes:
@@ -218,7 +250,7 @@ def _fingerprint(brand: Brand, request: Request, when: When, recipient: str) -> 
         "variables": msgspec.json.encode(_canonical(request.variables), order="sorted"),
         "hipaa": b"1" if request.hipaa else b"0",
         "scheduled_at": instant.encode(),
-        "options": b"{}",
+        "options": msgspec.json.encode(request.options, order="sorted"),
     }
     return b"".join(brand.cipher.digest(f"member/{name}", values[name])[:_MARK] for name in _MEMBERS)
 

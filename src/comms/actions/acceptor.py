@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -10,7 +12,7 @@ import asyncpg
 
 from comms.clock import Clock
 from comms.gather import Gather
-from comms.store.database import AWAY, BAD_DATA, Database
+from comms.store.database import AWAY, BAD_DATA, Connection, Database
 from comms.store.messages import NewMessage, accept
 
 WAKE = "comms_wake"
@@ -37,6 +39,7 @@ class Acceptor:
         self._clock = clock
         self._groups = Gather(self._write, _LARGEST, _WRITERS)
         self._bulk = Gather(self._write, _LARGEST_BULK, _BULK_WRITERS)
+        self._alone = asyncio.Semaphore(_WRITERS)
         self._waking: asyncio.Task[None] | None = None
         self._wake_again = False
 
@@ -47,6 +50,12 @@ class Acceptor:
         """
         groups = self._bulk if bulk else self._groups
         return await groups.submit(_Checked(row, epoch))
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[Connection]:
+        """A transaction for one message that is accepted together with something else; few at a time."""
+        async with self._alone, self._database.engine.acquire() as connection, connection.transaction():
+            yield connection
 
     def wake(self) -> None:
         """Tell workers to look again. One notice is under way at a time: they queue up behind a lock.

@@ -25,15 +25,16 @@ async def cancel(
     dedup_key: str | None,
     person_id: str | None,
     template_key: str | None,
+    subject: str | None,
     before: UUID | None,
     limit: int,
 ) -> Verdicts:
-    """Cancel the message of a key, or a page of what is open for a person or of a template."""
+    """Cancel a key's message, or a page of what is open for a person, of a template, about a subject."""
     if dedup_key is not None:
         found = await messages.find_by_key(house, caller, brand_id, dedup_key)
         wanted = [found] if found else []
     else:
-        wanted = await _open(house, caller, brand_id, person_id, template_key, None, before, limit)
+        wanted = await _open(house, caller, brand_id, person_id, template_key, None, before, limit, subject)
     async with house.database.brand(brand_id) as connection:
         now = house.clock.sql_now()
         cancelled = await rows.cancel(connection, wanted, now, caller.actor, caller.request_id)
@@ -73,11 +74,13 @@ async def _open(
     channel: str | None,
     before: UUID | None,
     limit: int,
+    subject: str | None = None,
 ) -> list[UUID]:
     caller.act_for(brand_id)
-    person = (await messages.digests(house, brand_id, person_id=person_id))["person_id"]
+    hashes = await messages.digests(house, brand_id, person_id=person_id, subject=subject)
+    person, about = hashes["person_id"], hashes["subject"]
     async with house.database.brand(brand_id) as connection:
-        return await rows.open_ones(connection, brand_id, person, template_key, channel, before, limit)
+        return await rows.open_ones(connection, brand_id, person, template_key, channel, before, about, limit)
 
 
 async def _verdict(connection: Connection, wanted: UUID, cancelled: set[UUID]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from comms.actions import explanation, persons
 from comms.actions.house import House
 from comms.domain import schedule as time
 from comms.domain.caller import Caller
@@ -17,6 +18,7 @@ from comms.domain.errors import Refused, not_found
 from comms.domain.ids import bucket_of, bucket_of_digest
 from comms.domain.schedule import When, show
 from comms.privacy.cipher import PersonCipher
+from comms.store import caps
 from comms.store import messages as rows
 
 
@@ -84,6 +86,9 @@ async def settle(house: House, caller: Caller, wanted: UUID, outcome: str) -> di
         max_late = timedelta(seconds=template["max_late"] if template else time.DEFAULT_MAX_LATE)
         by = (caller.actor, caller.request_id)
         settled = await rows.settle(connection, bucket, wanted, outcome, max_late, now, *by)
+        if settled and outcome == "failed":  # nobody got it: it counts against no cap
+            whose = (bucket_of_digest(row["person_hash"]), row["brand_id"], row["person_hash"])
+            await caps.release(connection, [caps.Released(*whose, str(wanted))])
         row = await rows.get(connection, bucket, wanted)
         assert row is not None  # noqa: S101 - messages stay
     if not settled:
@@ -149,11 +154,14 @@ async def timeline(house: House, caller: Caller, wanted: UUID) -> list[dict[str,
 
 
 async def explain(house: House, caller: Caller, wanted: UUID) -> dict[str, Any]:
-    """The last decision on this message, with its facts."""
-    row, _ = await get(house, caller, wanted)
-    if row["decision"] is None:
-        raise Refused(404, "not_decided", f"Nothing was decided yet: the message is {row['status']}.")
-    return dict(row["decision"])
+    """The last decision on this message, with its facts and in words."""
+    bucket = bucket_of(wanted)
+    async with house.database.brand(caller.brand_id) as connection:
+        row = await rows.get(connection, bucket, wanted)
+        if row is None:
+            raise not_found("message")
+        options = await rows.options(connection, bucket, wanted)
+    return await explanation.explain(house, row, options)
 
 
 async def _apply(
@@ -170,7 +178,8 @@ async def _apply(
         deadline = when.instant + timedelta(seconds=template["max_late"])
     version_id = row["version_id"]
     if asked.current_version:
-        version_id = await house.setup.current_version(template, brand) or version_id
+        person_id = (await _address(house, row))["person_id"]
+        version_id = await persons.version(house, brand, template, person_id) or version_id
     variables, person = asked.variables, await house.keys.hold(connection, brand, row["person_hash"])
     if variables is None:
         variables = msgspec.json.decode(person.open(Sealed(row["variables"]), row["id"], "variables"))
@@ -216,7 +225,7 @@ def too_late(status: str, what: str) -> Refused:
             f"The message is being handed over and can't be {what} now; ask again.",
             {"Retry-After": "1"},
         )
-    code = "not_cancellable" if what == "cancelled" else "not_changeable"
+    code = "not_changeable" if what == "changed" else "not_cancellable"
     return Refused(409, code, f"The message is {status} and can't be {what}.")
 
 

@@ -174,15 +174,25 @@ class Setup:
         """The epoch with whose key new persons' secrets are wrapped."""
         return await self._keep(("key epoch",), self._load_key_epoch) or MASTERS
 
-    async def current_version(self, template: asyncpg.Record, brand: Brand) -> UUID | None:
-        """The published version in the brand's locale, else its language, else of none, else the newest."""
-        template_id = template["template_id"]
-        load = lambda: rows.many(self._database.owner, "current_versions", template_id)  # noqa: E731
-        found = await self._keep(("current", str(template_id)), load) or []
+    async def current_version(
+        self, template: asyncpg.Record, brand: Brand, locale: str | None = None
+    ) -> UUID | None:
+        """The published version in `locale` or near it, else in the brand's or near that, else the newest."""
+        found = await self._current_versions(template)
         by_locale = {row["locale"]: row["version_id"] for row in found}
-        chain = (*fallbacks(brand.settings.locale), None)
+        own = fallbacks(locale) if locale else ()
+        chain = (*own, *fallbacks(brand.settings.locale), None)
         newest = found[0]["version_id"] if found else None
         return next((by_locale[each] for each in chain if each in by_locale), newest)
+
+    async def speaks_several(self, template: asyncpg.Record) -> bool:
+        """Is it published in more than one language?"""
+        return len(await self._current_versions(template)) > 1
+
+    async def _current_versions(self, template: asyncpg.Record) -> list[asyncpg.Record]:
+        template_id = template["template_id"]
+        load = lambda: rows.many(self._database.owner, "current_versions", template_id)  # noqa: E731
+        return await self._keep(("current", str(template_id)), load) or []
 
     async def version(self, version_id: UUID) -> Version:
         """A compiled version."""

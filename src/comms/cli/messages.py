@@ -98,7 +98,7 @@ def send(body: IO[bytes], wait: float | None, as_json: bool, data_dir: Path | No
 @click.option(
     "--where",
     type=click.File("rb"),
-    help="a JSON object with person_id, recipient, dedup_key, from or to; - for standard input",
+    help="a JSON object with person_id, recipient, dedup_key, subject, from or to; - for standard input",
 )
 @json_option
 @data_dir_option
@@ -128,7 +128,7 @@ def list_messages(
     wanted = parsing.convert({**private, **given} if isinstance(private, dict) else private, Search)
 
     async def work(house: House, caller: Caller) -> dict[str, Any]:
-        return await search(house, caller, wanted, wanted.recipient)
+        return await search(house, caller, wanted, wanted.recipient, wanted.subject)
 
     found = _act(data_dir, work)
     if as_json:
@@ -197,18 +197,48 @@ def settle(message_id: UUID, outcome: str, as_json: bool, data_dir: Path | None)
 
 
 @message.command()
-@click.argument("message_id", type=click.UUID)
+@click.argument("message_id", type=click.UUID, required=False)
+@click.option("--verify", is_flag=True, help="judge every stored decision again by its own facts")
 @json_option
 @data_dir_option
-def explain(message_id: UUID, as_json: bool, data_dir: Path | None) -> None:
-    """Why it was sent, or not: the last decision with the facts that it rested on.
+def explain(message_id: UUID | None, verify: bool, as_json: bool, data_dir: Path | None) -> None:
+    """Why it was sent, or not: the last decision, what it rested on, and what would have had to be otherwise.
+
+    With --verify no message is named: exit status 1 where a stored verdict does not follow from its facts.
 
     \b
       comms message explain 019a20a3-1cbe-7914-bfa9-4f22b6fa28e7
+      comms message explain --verify
     """
-    from comms.actions import messages
+    from comms.actions import explanation, messages
 
-    _show(_act(data_dir, lambda house, caller: messages.explain(house, caller, message_id)), as_json=as_json)
+    if verify == (message_id is not None):
+        raise click.UsageError("Name a message, or --verify all of them.")
+    if message_id is None:
+        found = _act(data_dir, lambda house, _caller: explanation.verify(house))
+        _show_verified(found.matching, [str(each) for each in found.differing], as_json=as_json)
+        return
+    told = _act(data_dir, lambda house, caller: messages.explain(house, caller, message_id))
+    if as_json:
+        _show(told, as_json=True)
+        return
+    click.echo(f"{told['verdict']}: {told['reason']} (rule {told['rule']}, decided at {told['decided_at']})")
+    for sentence in told["details"]["because"]:
+        click.echo(f"  - {sentence}")
+    if told["details"]["otherwise"]:
+        click.echo("It would have been sent if")
+    for condition in told["details"]["otherwise"]:
+        click.echo(f"  - {condition}")
+
+
+def _show_verified(matching: int, differing: list[str], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(msgspec.json.encode({"matching": matching, "differing": differing}).decode())
+    else:
+        click.echo(f"{matching} verdicts match")
+        for each in differing:
+            click.echo(f"{each} differs: its facts give another verdict", err=True)
+    sys.exit(bool(differing))
 
 
 def _act(data_dir: Path | None, work: Callable[[House, Caller], Awaitable[Result]]) -> Result:

@@ -8,7 +8,8 @@ worker leaves a doubt; everything fallible happens before it. What fails before 
 from __future__ import annotations
 
 import asyncio
-from functools import partial
+import contextlib
+from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -23,13 +24,14 @@ from comms.dispatch.accounts import Accounts
 from comms.dispatch.admission import NO_SLOT, RESTS, Admission, Leave
 from comms.dispatch.calling import Calling
 from comms.dispatch.instants import Instants
+from comms.dispatch.judge import Crowded, Judge
+from comms.dispatch.marks import Handover, Marks
 from comms.dispatch.record import Recorder
 from comms.dispatch.ways import reaching
 from comms.dispatch.work import NOT_CALLED, WORDS, Delivery, Work
 from comms.domain.content import Plain, Rendered, Sealed
-from comms.domain.decision import Facts, decide
+from comms.domain.options import Options
 from comms.domain.outcome import Standing, goes_on, told
-from comms.domain.permission import Permission
 from comms.gather import Gather
 from comms.privacy.cipher import PersonCipher
 from comms.providers.base import Device, Misconfigured, TryLater
@@ -40,6 +42,7 @@ log = structlog.get_logger()
 
 _NOTHING: dict[str, Any] = {"recipient": "", "content": {"subject": None, "body": ""}, "device": None}
 """What can be read of a payload whose person was erased."""
+_NO_OPTIONS = Options()
 
 
 class _Call(NamedTuple):
@@ -60,20 +63,17 @@ class Pipeline:
         admission: Admission,
     ) -> None:
         self._house = house
-        self._owner = owner
         self._calling = Calling(house, accounts)
         self._instants = instants
         self._recorder = recorder
         self._admission = admission
         self._call_seconds = house.settings.lease_seconds / 3
-        self._marks: Gather[list[queue.Mark], bool] = Gather(self._write_marks, largest=100)
+        self._marks = Marks(house, owner)
         self._earlier: Gather[tuple[int, UUID], list[asyncpg.Record]] = Gather(
             self._read_earlier, largest=100
         )
         self._keys: Gather[tuple[Brand, bytes], PersonCipher] = Gather(house.keys.each, largest=100)
-        self._permission: Gather[permission.Asked, Permission] = Gather(
-            partial(permission.known, house), largest=100
-        )
+        self._judge = Judge(house)
 
     async def deliver(self, claim: queue.Claim, lease_ends: float) -> None:
         """See one message through, whatever happens to others."""
@@ -117,16 +117,18 @@ class Pipeline:
             raise LookupError
         person = await self._keys.submit((brand, claim.person_hash))
         route = await setup.route(brand, claim.channel, hipaa=claim.hipaa)
-        erased = person.is_erased(claim.address)
-        person_id = recipient = ""
-        known = Permission(template["category"], ())
+        erased, person_id, recipient, options = person.is_erased(claim.address), "", "", _NO_OPTIONS
         if not erased:
             person_id, recipient, _ = msgspec.json.decode(person.open(claim.address, claim.id, "address"))
-            about = permission.Asked(brand, person_id, claim.channel, recipient, template["category"])
-            known = await self._permission.submit(about)
+            options = _options(person, claim)
+        whom = (person_id, claim.channel, recipient)
+        about = permission.Asked(brand, *whom, template["category"], options.send_if)
         # The database's clock, as the claim saw it; a message claimed ahead is judged at its instant.
         now = max(self._house.clock.sql_now() or claim.clock, claim.due_at)
-        facts = Facts(now, claim.deadline, len(route), claim.hipaa, known, erased)
+        max_late = timedelta(seconds=template["max_late"])
+        message = permission.Message(
+            str(claim.id), now, claim.deadline, max_late, len(route), claim.hipaa, erased
+        )
         return Work(
             claim=claim,
             lease_ends=lease_ends,
@@ -137,8 +139,7 @@ class Pipeline:
             route=route,
             category=template["category"],
             on_unknown=template["on_unknown"],
-            facts=facts,
-            verdict=decide(facts),
+            judged=await self._judge.judge(about, message),
         )
 
     async def _thaw(self, work: Work, row: asyncpg.Record) -> Delivery:
@@ -207,8 +208,12 @@ class Pipeline:
             return True
         marks = [_mark(work, call.delivery, call.way[0]) for call in calls]
         try:
-            if self._has_time(work):
-                return await self._marks.submit(marks)
+            while calls and self._has_time(work):
+                with contextlib.suppress(Crowded):
+                    return await self._marks.submit(Handover(marks, work.judged.place()))
+                work.judged = await self._judge.again(work.judged)
+                if work.verdict.verdict != "send":
+                    calls.clear()
         except (*AWAY, asyncpg.PostgresError) as error:
             log.warning("not_marked", message_id=str(work.id), problem=type(error).__name__)
         # Whether the mark was written nobody knows; that nothing was called, we do, and say so.
@@ -261,7 +266,7 @@ class Pipeline:
     async def _mark_next(self, work: Work, delivery: Delivery, account: Account) -> bool:
         """Written before each provider is called: what is found of a dead worker is whom it was calling."""
         try:
-            return await self._marks.submit([_mark(work, delivery, account)])
+            return await self._marks.submit(Handover([_mark(work, delivery, account)]))
         except (*AWAY, asyncpg.PostgresError):
             return False
 
@@ -275,12 +280,11 @@ class Pipeline:
             found[row["message_id"]].append(row)
         return [found[message_id] for _, message_id in messages]
 
-    async def _write_marks(self, messages: list[list[queue.Mark]]) -> list[bool | Exception]:
-        """A message's marks are written together: half of them would be a message of half its devices."""
-        marks = [mark for each in messages for mark in each]
-        now = self._house.clock.sql_now()
-        ours = await queue.freeze(self._house.database.engine, self._owner, now, marks)
-        return [(each[0].message_id, each[0].n) in ours for each in messages]
+
+def _options(person: PersonCipher, claim: queue.Claim) -> Options:
+    if claim.options is None:
+        return _NO_OPTIONS
+    return msgspec.json.decode(person.open(claim.options, claim.id, "options"), type=Options)
 
 
 def _new_delivery(work: Work, n: int, recipient: str, content: Rendered, device: Device | None) -> Delivery:

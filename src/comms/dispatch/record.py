@@ -28,7 +28,7 @@ from comms.domain.outcome import Standing, event, goes_on
 from comms.domain.retry import delay
 from comms.gather import Gather
 from comms.providers.base import Accepted, Rejected
-from comms.store import devices, queue, suppressions
+from comms.store import caps, deferral, devices, queue, suppressions
 from comms.store import events as rows
 from comms.store.database import AWAY, BAD_DATA, Connection, Pool
 
@@ -38,7 +38,8 @@ _PAUSES = (0.25, 0.5, 1.0, 2.0)
 _LONGEST = 200
 _UNPRINTABLE = re.compile(r"[^ -~]+")
 
-Ending = queue.Finished | queue.Waiting | queue.Unknown
+Ending = queue.Finished | queue.Waiting | queue.Unknown | deferral.Deferred
+_MAY_BE_TAKEN = {Standing.TAKEN, Standing.ASK, Standing.REPEAT, Standing.DOUBT}
 
 
 class _Entry(NamedTuple):
@@ -47,6 +48,7 @@ class _Entry(NamedTuple):
     bounced: suppressions.NewSuppression | None = None
     dead: tuple[devices.Dead, ...] = ()
     references: tuple[rows.Reference, ...] = ()
+    released: caps.Released | None = None
 
 
 class Recorder:
@@ -62,7 +64,8 @@ class Recorder:
         answers = [_answer(work, each) for each in work.deliveries if each.outcome is not None]
         bounced = _bounced(work, self._house.clock.now())
         event = ending(work, random.random())
-        return await self._submit(_Entry(answers, event, bounced, _dead(work), _references(work)))
+        more = (_dead(work), _references(work), _released(work))
+        return await self._submit(_Entry(answers, event, bounced, *more))
 
     async def put_back(self, claim: queue.Claim) -> bool:
         """A claim that could not be prepared waits for its next attempt; max_late ends it at last."""
@@ -118,6 +121,8 @@ class Recorder:
             await suppressions.add(connection, bounced, now)
         if dead := [device for entry in group for device in entry.dead]:
             await devices.forget(connection, dead, now)
+        if released := [entry.released for entry in group if entry.released]:
+            await caps.release(connection, released)
 
     async def _write_heard(self, connection: Connection, group: list[_Entry]) -> None:
         """What a provider took is found by its name. What is unknown may have been heard of meanwhile."""
@@ -138,12 +143,14 @@ _WRITES: dict[type[Ending], Callable[..., Awaitable[set[UUID]]]] = {
     queue.Finished: queue.finish,
     queue.Waiting: queue.wait_again,
     queue.Unknown: queue.lose,
+    deferral.Deferred: deferral.defer,
 }
 
 
 def _has_more(entry: _Entry) -> bool:
     """Is there more to write than the ending?"""
-    return bool(entry.bounced or entry.dead or entry.references or isinstance(entry.ending, queue.Unknown))
+    more = (entry.bounced, entry.dead, entry.references, entry.released)
+    return any(more) or isinstance(entry.ending, queue.Unknown)
 
 
 _SHOWN = {
@@ -159,13 +166,18 @@ _SHOWN = {
 
 def _shown(ending: Ending) -> str:
     """The event as the timeline has it."""
-    return "unknown" if isinstance(ending, queue.Unknown) else _SHOWN[ending.event]
+    match ending:
+        case queue.Unknown():
+            return "unknown"
+        case deferral.Deferred():
+            return "deferred"
+    return _SHOWN[ending.event]
 
 
 def ending(work: Work, chance: float) -> Ending:
     """The event that follows from the verdict and from what providers said. `chance` spreads retries."""
-    if work.verdict.verdict == "wait":
-        return _waiting(work, "defer", work.verdict.rule, delay(work.tries, chance))
+    if work.verdict.verdict in {"defer", "wait"}:
+        return _deferred(work, chance)
     standings = [work.standing(each) for each in work.deliveries]
     match event(standings, stopped=None if work.verdict.verdict == "send" else work.verdict.verdict):
         case "retry":
@@ -238,6 +250,14 @@ def _put_off(work: Work, chance: float) -> queue.Waiting | None:
     return None
 
 
+def _released(work: Work) -> caps.Released | None:
+    """The place under the person's caps that was taken for nothing."""
+    if not any(each.outcome for each in work.deliveries):
+        return None
+    may_be_taken = any(work.standing(each) in _MAY_BE_TAKEN for each in work.deliveries)
+    return None if may_be_taken else work.judged.given_back()
+
+
 def _again(work: Work, chance: float) -> queue.Waiting:
     """As late as the most patient provider asks for."""
     waits = [each for each in work.deliveries if goes_on(work.standing(each))]
@@ -258,6 +278,16 @@ def _finished(work: Work, event: str, reason: str | None, by: Delivery | None) -
 def _waiting(work: Work, event: str, reason: str, seconds: float, *, counts: bool = True) -> queue.Waiting:
     key = (work.claim.bucket, work.id, work.attempt)
     return queue.Waiting(*key, event, reason, timedelta(seconds=seconds), work.decision(), counts)
+
+
+def _deferred(work: Work, chance: float) -> queue.Waiting | deferral.Deferred:
+    """Until a known time: only then can it go, and its lateness counts from there. Else like a retry."""
+    until = work.verdict.until
+    if until is None:
+        return _waiting(work, "defer", work.verdict.rule, delay(work.tries, chance))
+    key = (work.claim.bucket, work.id, work.attempt)
+    deadline = until + work.judged.message.max_late
+    return deferral.Deferred(*key, work.verdict.rule, until, deadline, work.decision())
 
 
 def _answer(work: Work, delivery: Delivery) -> queue.Ended:

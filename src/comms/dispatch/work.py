@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from comms.actions.devices import identify
 from comms.actions.setup import Account, Brand
+from comms.dispatch.judge import Judged
 from comms.domain.content import Rendered, Sealed
-from comms.domain.decision import Facts, Verdict
+from comms.domain.decision import Facts, Verdict, decide
+from comms.domain.explanation import kept
 from comms.domain.outcome import Standing, standing
 from comms.domain.schedule import show
 from comms.privacy.cipher import PersonCipher
@@ -95,8 +97,7 @@ class Work:
     route: list[Account]
     category: str
     on_unknown: str
-    facts: Facts
-    verdict: Verdict
+    judged: Judged
     deliveries: list[Delivery] = field(default_factory=list)
     is_held: bool = False
     """The brand was put on hold while this was under way."""
@@ -109,8 +110,18 @@ class Work:
         return self.claim.id
 
     @property
+    def facts(self) -> Facts:
+        """What the verdict rests on."""
+        return self.judged.facts
+
+    @property
+    def verdict(self) -> Verdict:
+        """May it go?"""
+        return self.judged.verdict
+
+    @property
     def attempt(self) -> int:
-        """Counts from 1."""
+        """The fence: counts claims from 1."""
         return self.claim.attempt
 
     @property
@@ -131,7 +142,7 @@ class Work:
     @property
     def span(self) -> timedelta:
         """From the message's time to its deadline."""
-        return self.claim.deadline - self.claim.scheduled_at
+        return self.facts.deadline - self.claim.scheduled_at
 
     def standing(self, delivery: Delivery) -> Standing:
         """Where one of the deliveries stands now."""
@@ -142,14 +153,14 @@ class Work:
 
     def decision(self) -> dict[str, Any]:
         """The verdict with its facts, as it is kept."""
-        facts = [
-            {"kind": "lateness", "id": str(self.id), "deadline": show(self.facts.deadline)},
-            {"kind": "route", "id": self.brand.brand_id, "usable_providers": self.facts.usable_providers,
-             "hipaa": self.facts.hipaa},
-            *({"kind": "device", "id": str(identify(self.brand, each.recipient)), "says": NO_PROVIDER}
-              for each in self.deliveries if each.reason == NO_PROVIDER),
-            {"kind": "category", "id": str(self.claim.template_id), "says": self.facts.permission.category},
-            *(each.words() for each in self.facts.permission.evidence),
-            *([{"kind": "person", "id": str(self.id), "says": "erased"}] if self.facts.erased else []),
-        ]  # fmt: skip
-        return {"decided_at": show(self.facts.now), **self.verdict.words(), "facts": facts}
+        facts, verdict = self.facts, self.verdict
+        if self.is_held:
+            facts = replace(facts, is_held=True)
+            verdict = decide(facts)
+        found = kept(facts, str(self.id), self.brand.brand_id, str(self.claim.template_id))
+        found += [
+            {"kind": "device", "id": str(identify(self.brand, each.recipient)), "says": NO_PROVIDER}
+            for each in self.deliveries
+            if each.reason == NO_PROVIDER
+        ]
+        return {"decided_at": show(facts.now), **verdict.words(), "facts": found}

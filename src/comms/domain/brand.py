@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 
 from comms.domain import zones
 from comms.domain.errors import Refused
+from comms.domain.permission import TRANSACTIONAL
 from comms.domain.recipient import normalise
 
 Channel = Literal["email", "sms", "push", "in_app"]
@@ -71,11 +72,42 @@ class QuietHours(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
     end: WallTime
     categories: list[Line] = []
 
+    def __post_init__(self) -> None:
+        """A window that ends when it begins could be none or all day: nobody should have to guess."""
+        if self.start == self.end:
+            raise ValueError("start and end must differ")
+
+    def keeps(self, category: str) -> bool:
+        """Does a message of this category wait for their end?"""
+        return category != TRANSACTIONAL or category in self.categories
+
+
+class Cap(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """At most `count` messages to one person in any `seconds`; one more is dropped, put off or let pass.
+
+    Of one category, or of all but transactional; of one channel, or of all.
+    """
+
+    count: Annotated[int, Meta(ge=1, le=1000)]
+    seconds: Annotated[int, Meta(ge=1, le=31_622_400)]
+    then: Literal["drop", "defer", "pass"]
+    category: Line | None = None
+    channel: Channel | None = None
+
+    def covers(self, channel: str, category: str) -> bool:
+        """Does such a message count?"""
+        of_category = category == self.category if self.category else category != TRANSACTIONAL
+        return of_category and self.channel in (None, channel)
+
 
 class BrandLimits(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """`weight`: the brand's share where the messages of several are due at once, beside theirs."""
+    """How much of the brand's may go out.
+
+    `weight`: its share where messages of several brands are due at once. `caps`: how much one person gets.
+    """
 
     weight: Annotated[int, Meta(ge=1, le=100)] = 1
+    caps: Annotated[list[Cap], Meta(max_length=20)] = []
 
 
 class BrandSettings(Struct, frozen=True, forbid_unknown_fields=True):

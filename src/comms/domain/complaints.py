@@ -12,10 +12,10 @@ from msgspec.structs import fields
 
 from comms.domain.errors import Refused, invalid
 
-_AT = re.compile(r" - at `(?:key in )?\$\.?([^`]*)`$")
+_AT = re.compile(r" - at (`key` in )?`\$\.?([^`]*)`$")
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
-_BOUND = re.compile(r"Expected `(str|int|float|array)` (?:of length )?(>=|<=|>) (-?[0-9.]+)")
+_BOUND = re.compile(r"Expected `(str|int|float|array|object)` (?:of length )?(>=|<=|>) (-?[0-9.]+)")
 _TYPE = re.compile(r"Expected `([^`]+)`(?:, got `[^`]+`)?")
 
 _KINDS = {
@@ -27,14 +27,16 @@ _KINDS = {
     "array": "a list",
     "null": "null",
 }
-_UNITS = {"str": " characters", "array": " items"}
+_UNITS = {"str": " characters", "array": " items", "object": " members"}
 _SIDES = {">=": "at least", "<=": "at most", ">": "more than"}
 
 
 def explain(complaint: str, shape: type[Struct], whole: str = "The body") -> Refused:
     """422 `validation_error` or `unknown_field` for what msgspec said of `shape`; `whole` names it."""
     found = _AT.search(complaint)
-    place, what = (found[1], complaint[: found.start()]) if found else ("", complaint)
+    place, what = (found[2], complaint[: found.start()]) if found else ("", complaint)
+    if found and found[1]:
+        return invalid(f"A name in {place or whole.lower()} {_must(what, place, shape)}.")
     if missing := _MISSING.fullmatch(what):
         return invalid(f"{_member(place, missing[1])} is missing; add it.")
     if unknown := _UNKNOWN.fullmatch(what):

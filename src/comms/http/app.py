@@ -130,7 +130,6 @@ class Page:
 
 
 def _pattern(path: str) -> re.Pattern[str]:
-    """A person's or brand's name may hold a slash (as %2F); an id does not."""
-    return re.compile(
-        re.sub(r"{(\w+)}", lambda name: f"(?P<{name[1]}>{'[^/]+' if name[1] == 'id' else '.+'})", path)
-    )
+    """A person's or brand's name may hold a slash (as %2F), and even a line's end; an id does not."""
+    named = re.sub(r"{(\w+)}", lambda name: f"(?P<{name[1]}>{'[^/]+' if name[1] == 'id' else '.+'})", path)
+    return re.compile(named, re.DOTALL)

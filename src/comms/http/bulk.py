@@ -11,10 +11,10 @@ from comms.http.shapes.bulk import CancelMany, Repin, Verdicts
 
 
 async def cancel_many(call: Call) -> Answer:
-    """The message of a key, or what is open for a person or of a template."""
+    """The message of a key, or what is open for a person, of a template or about a subject."""
     body: CancelMany = call.body
-    if sum(bool(each) for each in (body.dedup_key, body.person_id, body.template_key)) != 1:
-        raise invalid("Name exactly one of dedup_key, person_id and template_key.")
+    if sum(bool(each) for each in (body.dedup_key, body.person_id, body.template_key, body.subject)) != 1:
+        raise invalid("Name exactly one of dedup_key, person_id, template_key and subject.")
     verdicts = await bulk.cancel(
         call.house,
         call.caller,
@@ -22,6 +22,7 @@ async def cancel_many(call: Call) -> Answer:
         dedup_key=body.dedup_key or None,
         person_id=body.person_id or None,
         template_key=body.template_key or None,
+        subject=body.subject or None,
         before=cursor(body.cursor),
         limit=body.limit,
     )

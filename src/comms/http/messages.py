@@ -13,11 +13,12 @@ from msgspec import UnsetType
 from comms.actions import acceptance
 from comms.actions import messages as actions
 from comms.actions.house import House
+from comms.actions.supersession import NOTHING_TO_REPLACE, REPLACING
 from comms.domain import schedule as time
 from comms.domain.caller import Caller
+from comms.domain.decision import CODES as NOT_PERMITTED
 from comms.domain.errors import invalid
 from comms.domain.lifecycle import Status
-from comms.domain.permission import CODES as NOT_PERMITTED
 from comms.domain.recipient import normalise
 from comms.http.codes import INVALID, NOT_FOUND, READ, WRITE
 from comms.http.routing import Answer, Call, Route
@@ -70,7 +71,8 @@ async def list_scheduled(call: Call) -> Answer:
 
 async def search_scheduled(call: Call) -> Answer:
     """The same list, narrowed by what must not stand in an address."""
-    return Answer(await search(call.house, call.caller, call.body, call.body.recipient))
+    body: Search = call.body
+    return Answer(await search(call.house, call.caller, body, body.recipient, body.subject))
 
 
 async def get_scheduled(call: Call) -> Answer:
@@ -137,11 +139,12 @@ def asked(body: Send, scheduled_at: str | None) -> acceptance.Request:
         scheduled_at=scheduled_at,
         variables=body.variables,
         hipaa=body.hipaa,
+        options=body.options,
     )
 
 
 async def search(
-    house: House, caller: Caller, wanted: ScheduledQuery, recipient: str | None
+    house: House, caller: Caller, wanted: ScheduledQuery, recipient: str | None, subject: str | None = None
 ) -> dict[str, Any]:
     """A page of the brand's scheduled messages that fit."""
     caller.act_for(wanted.brand_id)
@@ -152,7 +155,8 @@ async def search(
             return {"data": []}
     if recipient is not None:
         recipient = normalise(wanted.channel or _likely_channel(recipient), recipient)
-    hashes = await actions.digests(house, wanted.brand_id, person_id=wanted.person_id, recipient=recipient)
+    sealed = {"person_id": wanted.person_id, "recipient": recipient, "subject": subject}
+    hashes = await actions.digests(house, wanted.brand_id, **sealed)
     narrowed = Filter(
         brand_id=wanted.brand_id,
         status=wanted.status,
@@ -164,6 +168,7 @@ async def search(
         until=time.read(wanted.until, "to").instant if wanted.until else None,
         before=cursor(wanted.cursor),
         id=by_key,
+        subject_hash=hashes["subject"],
     )
     return page("data", await actions.find(house, caller, narrowed, wanted.limit), wanted.limit)
 
@@ -244,7 +249,7 @@ ROUTES = [
         schedule_message,
         "Schedule a message",
         {201: ScheduledMessage},
-        {422: (*_UNACCEPTABLE, *_NEW, *_TIMES, *_BY_KEY)},
+        {409: REPLACING, 422: (*_UNACCEPTABLE, *_NEW, *_TIMES, *_BY_KEY, *NOTHING_TO_REPLACE)},
         body=Schedule,
     ),
     Route(
@@ -254,7 +259,10 @@ ROUTES = [
         send_message,
         "Send a message now",
         {200: SendResult},
-        {409: ("dedup_key_used",), 422: (*_UNACCEPTABLE, *_NEW, *NOT_PERMITTED)},
+        {
+            409: ("dedup_key_used", *REPLACING),
+            422: (*_UNACCEPTABLE, *_NEW, *NOT_PERMITTED, *NOTHING_TO_REPLACE),
+        },
         body=Send,
         headers=("Prefer",),
     ),

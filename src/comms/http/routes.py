@@ -9,8 +9,10 @@ from comms.http import (
     consents,
     devices,
     erasure,
+    facts,
     inbox,
     messages,
+    persons,
     suppressions,
     templates,
     tokens,
@@ -30,4 +32,6 @@ ROUTES = [
     *suppressions.ROUTES,
     *webhooks.ROUTES,
     *erasure.ROUTES,
+    *persons.ROUTES,
+    *facts.ROUTES,
 ]

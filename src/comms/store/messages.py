@@ -44,13 +44,17 @@ class NewMessage(NamedTuple):
     key_epoch: int
     new_secret: Sealed | None
     """The person's secret that it is sealed under, wrapped, where it may not be written yet."""
+    options: Sealed | None = None
+    subject_hash: bytes | None = None
 
 
 class SetupMoved(Exception):
     """Set-up changed since the group was checked; nothing was written."""
 
 
-async def accept(engine: Pool, epoch: int, group: list[NewMessage], now: datetime | None) -> set[UUID]:
+async def accept(
+    engine: Connection | Pool, epoch: int, group: list[NewMessage], now: datetime | None
+) -> set[UUID]:
     """Write a group in one statement; the ids that are new.
 
     The others' keys are taken, or their persons have other secrets by now.
@@ -88,6 +92,7 @@ class Filter(NamedTuple):
     until: datetime | None = None
     before: UUID | None = None
     id: UUID | None = None
+    subject_hash: bytes | None = None
 
 
 async def find(connection: Connection, wanted: Filter, limit: int) -> list[asyncpg.Record]:
@@ -102,10 +107,11 @@ async def open_ones(
     template_key: str | None,
     channel: str | None,
     before: UUID | None,
+    subject_hash: bytes | None,
     limit: int,
 ) -> list[UUID]:
     """Messages that have not ended yet, newest first."""
-    narrowed = (brand_id, person_hash, template_key, channel, before, limit)
+    narrowed = (brand_id, person_hash, template_key, channel, before, subject_hash, limit)
     return [row["id"] for row in await connection.fetch(sql("messages", "open"), *narrowed)]
 
 
@@ -178,6 +184,12 @@ async def settle(
     return bool(
         await connection.fetchval(statement, bucket, message_id, sent, now, details, actor, request_id)
     )
+
+
+async def options(connection: Connection, bucket: int, message_id: UUID) -> Sealed | None:
+    """What the message says of itself, sealed; None where it says nothing."""
+    row = await connection.fetchrow(sql("messages", "options"), bucket, message_id)
+    return Sealed(row["options"]) if row and row["options"] else None
 
 
 async def timeline(connection: Connection, bucket: int, message_id: UUID) -> list[asyncpg.Record]:

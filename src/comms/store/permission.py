@@ -17,12 +17,25 @@ class Keys(NamedTuple):
     brand_id: str
     channel: str
     person_bucket: int
+    person_hash: bytes
     consent_id: UUID
     preference_id: UUID
     address_bucket: int
     address_hash: bytes
+    wants_zone: bool
+    wants_sent: bool
 
 
-async def facts(engine: Pool, group: list[Keys]) -> list[asyncpg.Record]:
+class Guard(NamedTuple):
+    """Where a caller's fact is found that the `n`th message of the group (from 1) is sent for."""
+
+    n: int
+    brand_id: str
+    bucket: int
+    id: UUID
+
+
+async def facts(engine: Pool, group: list[Keys], guards: list[Guard]) -> list[asyncpg.Record]:
     """N (of the group, from 1), kind, id, says and since, for each row that is there."""
-    return await engine.fetch(sql("permission", "facts"), *columns(group))
+    asked = columns(guards) if guards else [[] for _ in Guard._fields]
+    return await engine.fetch(sql("permission", "facts"), *columns(group), *asked)

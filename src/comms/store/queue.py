@@ -16,7 +16,11 @@ from comms.store.statements import columns, sql
 
 
 class Claim(NamedTuple):
-    """A message that is ours until its lease ends; `clock` is what the database's clock read."""
+    """A message that is ours until its lease ends; `clock` is what the database's clock read.
+
+    `attempt` is the fence: it counts claims, `uncounted` of which came to no call, by our own decision or a
+    provider's.
+    """
 
     bucket: int
     id: UUID
@@ -28,6 +32,7 @@ class Claim(NamedTuple):
     person_hash: bytes
     address: Sealed
     variables: Sealed
+    options: Sealed | None
     scheduled_at: datetime
     due_at: datetime
     deadline: datetime
@@ -150,9 +155,11 @@ async def frozen(engine: Pool, messages: list[tuple[int, UUID]]) -> list[asyncpg
     return await engine.fetch(sql("queue", "frozen"), *map(list, zip(*messages, strict=True)))
 
 
-async def freeze(engine: Pool, owner: UUID, now: datetime | None, marks: list[Mark]) -> set[tuple[UUID, int]]:
+async def freeze(
+    connection: Connection | Pool, owner: UUID, now: datetime | None, marks: list[Mark]
+) -> set[tuple[UUID, int]]:
     """Mark deliveries as being handed over; those that are still ours."""
-    rows = await engine.fetch(sql("queue", "freeze"), now, *columns(marks), owner)
+    rows = await connection.fetch(sql("queue", "freeze"), now, *columns(marks), owner)
     return {(row["message_id"], row["n"]) for row in rows}
 
 

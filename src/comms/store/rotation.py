@@ -27,7 +27,13 @@ class Place(NamedTuple):
 _KEYED: tuple[tuple[str, ...], tuple[Any, ...]] = ("bucket", "id"), (-1, _NONE)
 
 PLACES = (
-    Place("message", _KEYED[0], "id", (("address", "address"), ("variables", "variables")), _KEYED[1]),
+    Place(
+        "message",
+        _KEYED[0],
+        "id",
+        (("address", "address"), ("variables", "variables"), ("options", "options")),
+        _KEYED[1],
+    ),
     Place(
         "delivery",
         ("bucket", "message_id", "n"),
@@ -41,6 +47,7 @@ PLACES = (
     Place("consent", _KEYED[0], "id", (("content", "consent"),), _KEYED[1]),
     Place("preference", _KEYED[0], "id", (("content", "preference"),), _KEYED[1]),
     Place("suppression", _KEYED[0], "id", (("content", "suppression"),), _KEYED[1]),
+    Place("fact", _KEYED[0], "id", (("content", "fact"),), _KEYED[1]),
     Place("token", ("token_id",), "token_id", (("person", "person"),), (_NONE,)),
 )
 

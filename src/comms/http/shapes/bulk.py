@@ -11,16 +11,17 @@ from comms.http.shapes.common import Count, Identifier, Key, Name
 
 
 class CancelMany(Struct, frozen=True, forbid_unknown_fields=True):
-    """Exactly one of `dedup_key`, `person_id` and `template_key` says what to cancel."""
+    """Exactly one of `dedup_key`, `person_id`, `template_key` and `subject` says what to cancel."""
 
     more_schema: ClassVar[dict[str, Any]] = {
-        "oneOf": [{"required": [name]} for name in ("dedup_key", "person_id", "template_key")]
+        "oneOf": [{"required": [name]} for name in ("dedup_key", "person_id", "template_key", "subject")]
     }
 
     brand_id: Name
     dedup_key: Key | UnsetType = UNSET
     person_id: Name | UnsetType = UNSET
     template_key: Name | UnsetType = UNSET
+    subject: Key | UnsetType = UNSET
     limit: Count = 1000
     cursor: Identifier | None = None
 

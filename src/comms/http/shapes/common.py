@@ -22,6 +22,12 @@ class BrandQuery(Struct, frozen=True, forbid_unknown_fields=True):
     cursor: Identifier | None = None
 
 
+class OneBrand(Struct, frozen=True, forbid_unknown_fields=True):
+    """The brand, for what has no list."""
+
+    brand_id: Name
+
+
 class Removed(Struct, frozen=True):
     """How many went."""
 

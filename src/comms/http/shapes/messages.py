@@ -7,15 +7,12 @@ from typing import Annotated, Any, ClassVar, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from comms.domain.brand import Channel
+from comms.domain.options import Options
 from comms.http.shapes.common import Count, Identifier, Instant, Key, Name, Recipient
 
 StatusName = Literal[
     "scheduled", "sending", "unknown", "sent", "failed", "cancelled", "suppressed", "expired"
 ]
-
-
-class Options(Struct, frozen=True, forbid_unknown_fields=True):
-    """What we add to a request travels here; nothing so far."""
 
 
 class Send(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -129,6 +126,7 @@ class Search(ScheduledQuery, frozen=True, forbid_unknown_fields=True):
     """The same, with what must not stand in an address."""
 
     recipient: Recipient | None = None
+    subject: Key | None = None
 
 
 class Patch(Struct, frozen=True, forbid_unknown_fields=True):
@@ -161,6 +159,17 @@ class Timeline(Struct, frozen=True):
     data: list[TimelineEntry]
 
 
+class ExplanationDetails(Struct, frozen=True, omit_defaults=True):
+    """The same for a person: a sentence a fact, and all that would have had to be otherwise for it to go.
+
+    `until`: when a deferred message is looked at again.
+    """
+
+    because: list[str]
+    otherwise: list[str]
+    until: str | UnsetType = UNSET
+
+
 class Explanation(Struct, frozen=True):
     """The last decision with its facts."""
 
@@ -169,3 +178,4 @@ class Explanation(Struct, frozen=True):
     rule: str
     reason: str
     facts: list[dict[str, Any]]
+    details: ExplanationDetails

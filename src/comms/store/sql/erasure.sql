@@ -6,9 +6,13 @@ select distinct on (channel, recipient_hash) id, channel, address from message
  where brand_id = $1 and person_hash = $2 order by channel, recipient_hash;
 
 -- name: forget
--- Devices, and what allowed: what forbids stays, without its source. Tokens are set-up, and end elsewhere.
+-- Devices, zone and language, what was counted, and what allowed: what forbids stays, without its source. Tokens are set-up, and end elsewhere.
 with devices as (
   delete from device where brand_id = $2 and person_hash = $3
+), known as (
+  delete from person where bucket = $1 and brand_id = $2 and person_hash = $3
+), counted as (
+  delete from cap_use where bucket = $1 and brand_id = $2 and person_hash = $3
 ), consents as (
   delete from consent where bucket = $1 and brand_id = $2 and person_hash = $3 and opted_in
 )

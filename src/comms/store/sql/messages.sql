@@ -5,7 +5,7 @@
 -- looks the winner up in a new statement, since this one's snapshot may be older than the winner
 -- (one statement for both answered nothing in 62 % of raced requests).
 -- The epoch: set-up that moved since the requests were checked refuses the group.
--- What shall go now is due by the database's clock ($28: a test's), not by that of the machine it came from.
+-- What shall go now is due by the database's clock ($30: a test's), not by that of the machine it came from.
 -- A person's new secret comes with the first message that is sealed under it. A message whose person has
 -- another secret by now, or none, is not written: nobody could read it. All secrets are written before the first
 -- key is (`count(*)`), and in one order, so that groups that hold the same persons and keys do not embrace.
@@ -15,10 +15,10 @@ with setup as (
   select * from unnest($2::int[], $3::uuid[], $4::text[], $5::text[], $6::bytea[], $7::bytea[], $8::text[], $9::text[],
       $10::uuid[], $11::uuid[], $12::bool[], $13::bytea[], $14::bytea[], $15::bytea[], $16::bytea[], $17::timestamptz[],
       $18::text[], $19::timestamp[], $20::timestamptz[], $21::timestamptz[], $22::text[], $23::uuid[], $24::int[], $25::int[],
-      $26::int[], $27::bytea[])
+      $26::int[], $27::bytea[], $28::bytea[], $29::bytea[])
     as g (bucket, id, brand_id, kind, key_hash, fingerprint, channel, template_key,
       template_id, version_id, hipaa, person_hash, recipient_hash, address, variables, scheduled_at,
-      zone, wall, deadline, created_at, actor, request_id, person_bucket, generation, key_epoch, wrapped)
+      zone, wall, deadline, created_at, actor, request_id, person_bucket, generation, key_epoch, wrapped, options, subject_hash)
   where exists (select from setup)
 ), made as (
   insert into person_key as k (bucket, brand_id, person_hash, generation, epoch, wrapped, created_at)
@@ -44,14 +44,14 @@ with setup as (
   returning bucket, message_id as id
 ), kept as (
   insert into message (bucket, id, brand_id, kind, channel, template_key, template_id, version_id, hipaa, person_hash,
-      recipient_hash, address, variables, scheduled_at, zone, wall, created_at)
+      recipient_hash, address, variables, scheduled_at, zone, wall, created_at, options, subject_hash)
   select bucket, id, brand_id, kind, channel, template_key, template_id, version_id, hipaa, person_hash,
-      recipient_hash, address, variables, scheduled_at, zone, wall, created_at
+      recipient_hash, address, variables, scheduled_at, zone, wall, created_at, options, subject_hash
     from given join fresh using (bucket, id)
 ), queued as (
   insert into queue (bucket, id, brand_id, template_id, due_at, deadline)
   select bucket, id, brand_id, template_id,
-         case kind when 'send' then coalesce($28, statement_timestamp()) else scheduled_at end, deadline
+         case kind when 'send' then coalesce($30, statement_timestamp()) else scheduled_at end, deadline
     from given join fresh using (bucket, id)
 ), noted as (
   insert into ledger (bucket, message_id, brand_id, at, event, actor, request_id)
@@ -81,8 +81,10 @@ select * from message_now
    and ($8::timestamptz is null or scheduled_at < $8)
    and ($9::uuid is null or id < $9)
    and ($10::uuid is null or id = $10)
+   and ($11::bytea is null
+        or (bucket, id) in (select s.bucket, s.id from message s where s.brand_id = $1 and s.subject_hash = $11))
  order by id desc
- limit $11;
+ limit $12;
 
 -- name: open
 -- What has not ended yet, newest first.
@@ -92,7 +94,8 @@ select id from message
    and ($3::text is null or template_key = $3)
    and ($4::text is null or channel = $4)
    and ($5::uuid is null or id < $5)
- order by id desc limit $6;
+   and ($6::bytea is null or subject_hash = $6)
+ order by id desc limit $7;
 
 -- name: cancel
 -- cancel: scheduled -> cancelled
@@ -187,6 +190,9 @@ with again as (
   select bucket, id, brand_id, coalesce($3, statement_timestamp()), 'settled', $4, $5, $6 from again
 )
 select id from again;
+
+-- name: options
+select options from message where bucket = $1 and id = $2;
 
 -- name: timeline
 select at, event, details from ledger where bucket = $1 and message_id = $2 order by n;

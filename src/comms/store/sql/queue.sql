@@ -29,10 +29,11 @@ with due as (
   returning q.*
 ), noted as (
   insert into ledger (bucket, message_id, brand_id, at, event, details)
-  select bucket, id, brand_id, coalesce($1, statement_timestamp()), 'claimed', jsonb_build_object('attempt', attempt)
+  select bucket, id, brand_id, coalesce($1, statement_timestamp()), 'claimed',
+         jsonb_build_object('attempt', attempt - uncounted)
     from claimed
 )
-select m.bucket, m.id, m.brand_id, m.channel, m.template_id, m.version_id, m.hipaa, m.person_hash, m.address, m.variables,
+select m.bucket, m.id, m.brand_id, m.channel, m.template_id, m.version_id, m.hipaa, m.person_hash, m.address, m.variables, m.options,
        m.scheduled_at, c.due_at, c.deadline, c.attempt, c.uncounted, statement_timestamp() as clock, c.revision <> m.revision as is_stale
   from claimed c join message m using (bucket, id);
 
@@ -66,10 +67,10 @@ with due as (
   returning q.*
 ), noted as (
   insert into ledger (bucket, message_id, brand_id, at, event, details)
-  select bucket, id, brand_id, coalesce($1, statement_timestamp()), 'claimed', jsonb_build_object('attempt', attempt)
+  select bucket, id, brand_id, coalesce($1, statement_timestamp()), 'claimed', jsonb_build_object('attempt', attempt - uncounted)
     from claimed
 )
-select m.bucket, m.id, m.brand_id, m.channel, m.template_id, m.version_id, m.hipaa, m.person_hash, m.address, m.variables,
+select m.bucket, m.id, m.brand_id, m.channel, m.template_id, m.version_id, m.hipaa, m.person_hash, m.address, m.variables, m.options,
        m.scheduled_at, c.due_at, c.deadline, c.attempt, c.uncounted, statement_timestamp() as clock, c.revision <> m.revision as is_stale
   from claimed c join message m using (bucket, id);
 
@@ -90,7 +91,7 @@ with given as (
   select * from unnest($2::int[], $3::uuid[], $4::int[], $5::text[], $6::bytea[], $7::int[])
     as g (bucket, message_id, n, provider_id, payload, attempt)
 ), ours as (
-  select g.*, q.brand_id from given g join queue q on q.bucket = g.bucket and q.id = g.message_id
+  select g.*, q.brand_id, q.uncounted from given g join queue q on q.bucket = g.bucket and q.id = g.message_id
    where q.state = 'sending' and q.owner = $8 and q.attempt = g.attempt
 ), marked as (
   insert into delivery as d (bucket, message_id, n, brand_id, provider_id, payload, attempt, begun_at)
@@ -102,9 +103,9 @@ with given as (
   returning d.bucket, d.message_id, d.n, d.brand_id, d.provider_id, d.attempt
 ), noted as (
   insert into ledger (bucket, message_id, brand_id, at, event, details)
-  select bucket, message_id, brand_id, coalesce($1, statement_timestamp()), 'attempted',
-         jsonb_build_object('attempt', attempt, 'provider_id', provider_id)
-    from marked
+  select m.bucket, m.message_id, m.brand_id, coalesce($1, statement_timestamp()), 'attempted',
+         jsonb_build_object('attempt', m.attempt - o.uncounted, 'provider_id', m.provider_id)
+    from marked m join ours o using (bucket, message_id, n)
 )
 select message_id, n from marked;
 
@@ -124,7 +125,7 @@ with given as (
   delete from queue q using given g
    where q.bucket = g.bucket and q.id = g.id and q.attempt = g.attempt
      and (q.state = 'sending' and q.owner = $9 or q.state = 'unknown' and g.event in ('accept', 'reject'))
-  returning g.*, q.brand_id
+  returning g.*, q.brand_id, q.uncounted
 ), answered as (
   update delivery d
      set outcome = a.outcome, reason = a.reason, reference = coalesce(a.reference, d.reference),
@@ -145,7 +146,7 @@ with given as (
   select bucket, id, brand_id, coalesce($1, statement_timestamp()),
          case event when 'accept' then 'sent' when 'reject' then 'failed'
                     when 'suppress' then 'suppressed' when 'expire' then 'expired' end,
-         jsonb_strip_nulls(jsonb_build_object('attempt', attempt, 'provider_id', provider_id, 'reason', reason))
+         jsonb_strip_nulls(jsonb_build_object('attempt', attempt - uncounted, 'provider_id', provider_id, 'reason', reason))
     from gone
 )
 select id from gone;
@@ -165,7 +166,7 @@ with given as (
                        else q.due_at end
     from given g
    where q.bucket = g.bucket and q.id = g.id and q.state = 'sending' and q.owner = $10 and q.attempt = g.attempt
-  returning g.*, q.brand_id, q.due_at
+  returning g.*, q.brand_id, q.uncounted, q.due_at
 ), answered as (
   update delivery d
      set outcome = a.outcome, reason = a.reason, reference = coalesce(a.reference, d.reference),
@@ -180,7 +181,7 @@ with given as (
   insert into ledger (bucket, message_id, brand_id, at, event, details)
   select bucket, id, brand_id, coalesce($1, statement_timestamp()),
          case event when 'retry' then 'retried' when 'defer' then 'deferred' when 'hold' then 'held' end,
-         jsonb_build_object('attempt', attempt, 'reason', reason,
+         jsonb_build_object('attempt', attempt - uncounted, 'reason', reason,
            'until', to_char(due_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
     from moved
 )
@@ -195,7 +196,7 @@ with given as (
   update queue q set state = 'unknown', owner = null, lease_until = null
     from given g
    where q.bucket = g.bucket and q.id = g.id and q.state = 'sending' and q.owner = $8 and q.attempt = g.attempt
-  returning g.*, q.brand_id
+  returning g.*, q.brand_id, q.uncounted
 ), answered as (
   update delivery d
      set outcome = a.outcome, reason = a.reason, reference = coalesce(a.reference, d.reference),
@@ -210,7 +211,7 @@ with given as (
 ), noted as (
   insert into ledger (bucket, message_id, brand_id, at, event, details)
   select bucket, id, brand_id, coalesce($1, statement_timestamp()), 'unknown',
-         jsonb_build_object('attempt', attempt, 'provider_id', provider_id, 'reason', reason)
+         jsonb_build_object('attempt', attempt - uncounted, 'provider_id', provider_id, 'reason', reason)
     from moved
 )
 select id from moved;
@@ -238,7 +239,7 @@ with again as (
          due_at = greatest(due_at, coalesce($1, statement_timestamp()) + $5::interval)
    where bucket = $2 and id = $3 and state = 'sending' and attempt = $4
      and lease_until < coalesce($1, statement_timestamp())
-  returning bucket, id, brand_id, attempt
+  returning bucket, id, brand_id, attempt - uncounted as attempt
 )
 insert into ledger (bucket, message_id, brand_id, at, event, details)
 select bucket, id, brand_id, coalesce($1, statement_timestamp()), 'retried',
@@ -252,7 +253,7 @@ with gone as (
   update queue set state = 'unknown', owner = null, lease_until = null
    where bucket = $2 and id = $3 and state = 'sending' and attempt = $4
      and lease_until < coalesce($1, statement_timestamp())
-  returning bucket, id, brand_id, attempt
+  returning bucket, id, brand_id, attempt - uncounted as attempt
 )
 insert into ledger (bucket, message_id, brand_id, at, event, details)
 select bucket, id, brand_id, coalesce($1, statement_timestamp()), 'unknown',
@@ -263,13 +264,15 @@ returning message_id;
 -- name: expire_waiting
 -- expire: scheduled -> expired
 -- What waited through an outage and is too late now: in bites, without claiming each. What was begun to be
--- handed over is left to a worker: somebody may have taken it. $2: the verdict's rule and reason, as they are explained.
+-- handed over is left to a worker: somebody may have taken it. And so is what a brand's quiet hours may excuse. By
+-- whole milliseconds, as what is kept is judged again. $2: the verdict's rule and reason, as they are explained.
 with late as (
   select bucket, id, brand_id from queue q
    where state = 'scheduled' and due_at <= coalesce($1, statement_timestamp())
-     and deadline < coalesce($1, statement_timestamp())
+     and date_trunc('milliseconds', deadline) < date_trunc('milliseconds', coalesce($1, statement_timestamp()))
      and not exists (select from delivery d where d.bucket = q.bucket and d.message_id = q.id)
      and brand_id <> all ($3::text[])
+     and not exists (select from brand b where b.brand_id = q.brand_id and b.settings ->> 'quiet_hours' is not null)
    order by due_at limit 500 for update of q skip locked
 ), gone as (
   delete from queue q using late where q.bucket = late.bucket and q.id = late.id

@@ -30,22 +30,24 @@ select pg_advisory_unlock(hashtext('comms keys'));
 -- How many rows there are about, as PostgreSQL last counted.
 select coalesce(sum(greatest(reltuples, 0)), 0)::bigint from pg_class
  where oid in ('message'::regclass, 'delivery'::regclass, 'inbox_item'::regclass, 'sandbox_item'::regclass,
-               'device'::regclass, 'consent'::regclass, 'preference'::regclass, 'suppression'::regclass, 'token'::regclass);
+               'device'::regclass, 'consent'::regclass, 'preference'::regclass, 'suppression'::regclass, 'fact'::regclass, 'token'::regclass);
 
 -- name: read_message
 select bucket, id, brand_id, person_hash, case when brand_id = any ($1::text[]) then address end as address,
-       case when brand_id = any ($1::text[]) then variables end as variables
+       case when brand_id = any ($1::text[]) then variables end as variables,
+       case when brand_id = any ($1::text[]) then options end as options
   from message where (bucket, id) > ($2, $3) order by bucket, id limit $4;
 
 -- name: write_message
 with given as (
-  select * from unnest($1::int[], $2::uuid[], $3::bytea[], $4::bytea[], $5::bytea[], $6::bytea[])
-    as g (bucket, id, was_address, address, was_variables, variables)
+  select * from unnest($1::int[], $2::uuid[], $3::bytea[], $4::bytea[], $5::bytea[], $6::bytea[], $7::bytea[], $8::bytea[])
+    as g (bucket, id, was_address, address, was_variables, variables, was_options, options)
 ), free as (
   select m.bucket, m.id from message m join given g using (bucket, id)
-   where m.address = g.was_address and m.variables = g.was_variables for update of m skip locked
+   where m.address = g.was_address and m.variables = g.was_variables
+     and m.options is not distinct from g.was_options for update of m skip locked
 )
-update message m set address = g.address, variables = g.variables
+update message m set address = g.address, variables = g.variables, options = g.options
   from given g join free using (bucket, id) where m.bucket = g.bucket and m.id = g.id
 returning 1;
 
@@ -159,6 +161,22 @@ with given as (
    where t.content = g.was for update of t skip locked
 )
 update suppression t set content = g.content
+  from given g join free using (bucket, id) where t.bucket = g.bucket and t.id = g.id
+returning 1;
+
+-- name: read_fact
+select bucket, id, brand_id, null::bytea as person_hash,
+       case when brand_id = any ($1::text[]) then content end as content
+  from fact where (bucket, id) > ($2, $3) order by bucket, id limit $4;
+
+-- name: write_fact
+with given as (
+  select * from unnest($1::int[], $2::uuid[], $3::bytea[], $4::bytea[]) as g (bucket, id, was, content)
+), free as (
+  select t.bucket, t.id from fact t join given g using (bucket, id)
+   where t.content = g.was for update of t skip locked
+)
+update fact t set content = g.content
   from given g join free using (bucket, id) where t.bucket = g.bucket and t.id = g.id
 returning 1;
 

@@ -1,0 +1,111 @@
+"""Why a message went, or did not: the last decision with its facts, and proof that they give that verdict."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from comms.actions.facts import place
+from comms.actions.house import House
+from comms.actions.setup import Brand
+from comms.domain.content import Sealed
+from comms.domain.decision import decide
+from comms.domain.errors import Refused
+from comms.domain.explanation import Fact, in_words, read
+from comms.domain.options import Options
+from comms.domain.otherwise import otherwise
+from comms.domain.schedule import show
+from comms.privacy.cipher import PersonCipher
+from comms.store import explanation as rows
+
+_UNREADABLE = (KeyError, TypeError, ValueError)
+"""What facts that were tampered with bring about; msgspec's own error is a ValueError."""
+
+
+async def explain(house: House, row: asyncpg.Record, options: Sealed | None) -> dict[str, Any]:
+    """The message's last decision with its facts; in words, too, and what would have had to be otherwise."""
+    if row["cancelled_at"] and row["failure_reason"] is None:
+        return _cancelled(row)
+    if row["decision"] is None:
+        raise Refused(404, "not_decided", f"Nothing was decided yet: the message is {row['status']}.")
+    decision = dict(row["decision"])
+    conditions = otherwise(read(decision["decided_at"], decision["facts"]))
+    brand = await house.setup.require_brand(row["brand_id"])
+    person = await house.keys.one(brand, row["person_hash"])
+    guards = _guards(brand, person, row["id"], options)
+    decision["facts"] = [*_named(decision["facts"], guards), *_outcome(row)]
+    until = {"until": decision.pop("until")} if "until" in decision else {}
+    details = {"because": in_words(decision["facts"]), "otherwise": conditions, **until}
+    return {**decision, "details": details}
+
+
+class Verified(NamedTuple):
+    """How many stored verdicts follow from their facts, and the messages whose do not."""
+
+    matching: int
+    differing: list[UUID]
+
+
+async def verify(house: House) -> Verified:
+    """Judge every stored decision again by its own facts."""
+    matching, differing = 0, []
+    async for row in rows.decided(house.database.owner):
+        if follows(row["decision"]):
+            matching += 1
+        else:
+            differing.append(row["id"])
+    return Verified(matching, differing)
+
+
+def follows(decision: dict[str, Any]) -> bool:
+    """Do its facts give its verdict?"""
+    try:
+        again = decide(read(decision["decided_at"], decision["facts"])).words()
+        return all(again.get(name) == decision.get(name) for name in ("verdict", "rule", "until"))
+    except _UNREADABLE:
+        return False
+
+
+def _cancelled(row: asyncpg.Record) -> dict[str, Any]:
+    """That was not the judgement's doing, whatever it had said before."""
+    at = show(row["cancelled_at"])
+    facts: list[Fact] = [{"kind": "cancelled", "id": str(row["id"]), "at": at}]
+    return {
+        "decided_at": at,
+        "verdict": "cancel",
+        "rule": "cancelled",
+        "reason": "It was cancelled by a call, before any provider had it.",
+        "facts": facts,
+        "details": {"because": in_words(facts), "otherwise": ["it had not been cancelled"]},
+    }
+
+
+def _guards(
+    brand: Brand, person: PersonCipher, message_id: UUID, options: Sealed | None
+) -> dict[str, tuple[str, str]]:
+    """Name and wanted value of the facts that the message is sent for, by their ids; of the erased none."""
+    if options is None or person.is_erased(options):
+        return {}
+    opened = msgspec.json.decode(person.open(options, message_id, "options"), type=Options)
+    return {str(place(brand.cipher, name).id): (name, value) for name, value in opened.send_if.items()}
+
+
+def _named(facts: list[Fact], guards: dict[str, tuple[str, str]]) -> list[Fact]:
+    """What is kept of a caller's fact are hashes; who may read the message may read what they stand for."""
+    return [
+        {**each, "name": guards[each["id"]][0], "wants": guards[each["id"]][1]}
+        if each["kind"] == "guard" and each["id"] in guards
+        else each
+        for each in facts
+    ]
+
+
+def _outcome(row: asyncpg.Record) -> list[Fact]:
+    """It was to be sent, and was not: that is for the provider to say."""
+    if row["status"] not in {"failed", "unknown"}:
+        return []
+    says = row["failure_reason"] or "answer_lost"
+    return [{"kind": "outcome", "id": str(row["id"]), "says": says}]

@@ -1,0 +1,22 @@
+"""What a message may say besides the seed's nine members."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+_Key = Annotated[str, Meta(min_length=1, max_length=1024)]
+_Name = Annotated[str, Meta(min_length=1, max_length=255)]
+
+
+class Options(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """All of it may be left out. `subject` is what the message is about, such as an appointment.
+
+    `supersedes` is the dedup_key of a message that this one replaces, as long as that one waits.
+    `send_if` are facts by name, each with the value that it must have when the message is sent.
+    """
+
+    subject: _Key | None = None
+    supersedes: _Key | None = None
+    send_if: Annotated[dict[_Name, _Name], Meta(max_length=10)] = {}
