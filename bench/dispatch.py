@@ -18,7 +18,7 @@ MESSAGES = 20_000
 _ROUNDS = 2
 _PATIENCE = 60.0
 _AGAIN = (
-    "truncate queue, delivery, ledger, sandbox_item restart identity",
+    "truncate queue, delivery, ledger, audit_link, sandbox_item restart identity",
     "update message set outcome = null, sent_at = null, provider_id = null, decision = null",
     """
 insert into queue (bucket, id, brand_id, template_id, due_at, deadline)

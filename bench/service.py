@@ -31,7 +31,7 @@ from comms.store.database import Connection
 
 _CALLER = Caller("bench", "*", frozenset(["admin:comms"]), uuid4())
 _AT_ONCE = 256
-_TABLES = "dedup, message, queue, delivery, ledger, sandbox_item"
+_TABLES = "dedup, message, queue, delivery, ledger, audit_link, sandbox_item"
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,12 +103,15 @@ class Metrics:
             "comms_lateness_seconds", "From when an attempt was due to its hand-over.", _LATENESS
         )
         self.provider = Seconds("comms_provider_seconds", "How long a provider took.", _ANSWER, "provider")
+        self.events = Count("comms_events", "Events told to those who subscribed.", "outcome")
         self.requests = Count("comms_http_requests", "Requests by HTTP.", "route", "method", "status")
         self.request = Seconds("comms_http_request_seconds", "How long a request took.", _ANSWER, "route")
         self.in_flight: Callable[[], int] = lambda: 0
         """How many messages are being delivered; the worker says."""
         for event in ENDS:  # to Prometheus, from no series at all to one is no increase
             self.ended.add(event, by=0)
+        for outcome in ("taken", "not_taken", "missed"):
+            self.events.add(outcome, by=0)
         self.refused.add("internal_error", by=0)
 
     def expose(self, gauges: Iterable[Metric]) -> bytes:
@@ -116,9 +119,10 @@ class Metrics:
         return generate_latest(_Read([*self._own(), *gauges]))
 
     def _own(self) -> Iterator[Metric]:
-        counted = (self.accepted, self.refused, self.claimed, self.attempts, self.ended, self.requests)
+        counted = (self.accepted, self.refused, self.claimed, self.attempts, self.ended)
+        told = (self.events, self.requests)
         timed = (self.lateness, self.provider, self.request)
-        yield from (each.collect() for each in (*counted, *timed))
+        yield from (each.collect() for each in (*counted, *told, *timed))
         yield gauge("comms_in_flight", "Messages being delivered.", [], [([], self.in_flight())])
         yield from ProcessCollector(registry=None).collect()
 

@@ -70,6 +70,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     drain_seconds: Annotated[float, Meta(description="how long a stop waits for what is in flight", ge=0)] = (
         20
     )
+    events_to_local_addresses: Annotated[
+        bool,
+        Meta(description="tell of events by http and inside our own network, too: for trying out only"),
+    ] = False
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="the least urgent lines to log")
     ] = "info"

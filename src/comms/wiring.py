@@ -22,6 +22,7 @@ from comms.privacy.epochs import EpochKeys
 from comms.privacy.keyring import MasterKey, MasterKeyWrong, make_key_file
 from comms.providers.http import Http
 from comms.providers.kind import Tools
+from comms.providers.outward import Outward
 from comms.providers.webhooks import Webhooks
 from comms.settings import Settings
 from comms.store import keys
@@ -68,13 +69,15 @@ async def bring_up_to_date(dsn: str) -> list[str]:
 async def house(dsn: str, settings: Settings, master: MasterKey, clock: Clock) -> AsyncIterator[House]:
     """What every action is handed, on open pools; refused where the master key is not the database's."""
     database = await connect(dsn)
+    outward = Outward(local=settings.events_to_local_addresses)
     try:
         epochs = EpochKeys(master, _epoch_keys_dir(settings))
         await _check_keys(dsn, master, epochs, clock)
         async with Http() as http:
             setup, acceptor = Setup(database, master, clock, epochs), Acceptor(database, clock)
-            yield House(database, setup, acceptor, clock, settings, Webhooks(http))
+            yield House(database, setup, acceptor, clock, settings, Webhooks(http), outward=outward)
     finally:
+        await outward.close()
         await database.close()
 
 

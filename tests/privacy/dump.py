@@ -40,6 +40,8 @@ HASHES = {
         "value_hash",
         "content",
     },  # what callers keep under names of their own, sealed under the brand's key
+    "subscription": {"secrets"},
+    "audit_link": {"marks", "hash"},
     "installation": {"proof"},
     "key_epoch": {"proof"},
     "migration": {"checksum"},

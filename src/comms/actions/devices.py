@@ -13,13 +13,16 @@ from comms.actions.setup import Brand
 from comms.domain.caller import Caller
 from comms.domain.content import Plain, Sealed
 from comms.domain.errors import Refused, invalid, not_found
+from comms.domain.ids import bucket_of_digest
 from comms.domain.recipient import PERSON
 from comms.domain.schedule import show
 from comms.privacy.cipher import PersonCipher
 from comms.providers import subscription
 from comms.providers.base import Device
 from comms.providers.subscription import NoSubscription
+from comms.store import audit
 from comms.store import devices as rows
+from comms.store.database import Connection
 
 _MOST = 100
 """Devices of one person that a push goes to, the newest first."""
@@ -45,6 +48,7 @@ async def put(
         row = await rows.put(
             connection, device_id, brand_id, person_hash, kind, sealed, app, house.clock.now()
         )
+        await _note(house, connection, caller, brand_id, device_id, "device_put")
     return _show(row, person_id)
 
 
@@ -63,6 +67,7 @@ async def remove(house: House, caller: Caller, brand_id: str, device_id: UUID) -
     async with house.database.brand(brand_id) as connection:
         if not await rows.remove(connection, brand_id, device_id):
             raise not_found("device")
+        await _note(house, connection, caller, brand_id, device_id, "device_removed")
 
 
 async def reached(house: House, brand: Brand, person_id: str, recipient: str) -> list[Device]:
@@ -90,6 +95,15 @@ async def require(house: House, brand: Brand, person_id: str, recipient: str) ->
         raise Refused(
             422, "invalid_recipient", "recipient is a device's id, but the person has no such device now."
         )
+
+
+async def _note(
+    house: House, connection: Connection, caller: Caller, brand_id: str, device_id: UUID, event: str
+) -> None:
+    """An entry where the device's id leads: it comes from a keyed hash, as buckets do."""
+    key = (bucket_of_digest(device_id.bytes), None, brand_id, house.clock.now())
+    details = {"device_id": str(device_id)}
+    await audit.note(connection, audit.Note(*key, event, details, caller.actor, caller.request_id))
 
 
 def identify(brand: Brand, token: str) -> UUID:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from comms.actions.house import House
 from comms.domain.schedule import show
 from comms.providers.catalogue import KINDS
-from comms.store import breaker, keys
+from comms.store import audit, breaker, keys, subscriptions
 from comms.store import health as rows
 
 _REST = (
     "it is tried again by itself, and at once after PUT /v1/providers/...; its own status page may say more"
 )
+
+_LOOKS = 30
+_LOOK_SECONDS = 0.1
 
 
 class Finding(NamedTuple):
@@ -42,6 +46,8 @@ async def examine(house: House) -> list[Finding]:
     findings += [
         _resting(each) for each in await breaker.standing(house.database.owner, house.clock.sql_now())
     ]
+    findings += await _unheard(house)
+    findings += await _unchained(house)
     for row in await rows.channels(house.database.owner):
         findings += await _route(house, row["brand_id"], row["channel"])
     return findings
@@ -67,6 +73,34 @@ async def _epoch_keys(house: House) -> list[Finding]:
     erased = await keys.ask(house.database.owner, "erased_since", datetime.min.replace(tzinfo=UTC))
     advice = "set COMMS_EPOCH_KEYS_DIR: until then back-ups tell of erased persons" if erased else None
     return [Finding("epoch keys", "none: the master key wraps persons' secrets", advice)]
+
+
+async def _unheard(house: House) -> list[Finding]:
+    """Subscriptions whose receiver takes nothing, or is gone."""
+    findings = []
+    for row in await subscriptions.ill(house.database.owner, house.clock.sql_now()):
+        what = f"subscription {row['subscription_id']} of brand {row['brand_id']}"
+        if row["disabled_at"]:
+            advice = "its receiver answered 410: change its url, or DELETE /v1/subscriptions/{id}"
+            findings.append(Finding(what, "disabled", advice))
+        else:
+            found = f"fails since {show(row['failing_since'])}: {row['problem']}, {row['missed']} missed"
+            advice = "mend the receiver; POST /v1/subscriptions/{id}/replay tells again what it missed"
+            findings.append(Finding(what, found, advice))
+    return findings
+
+
+async def _unchained(house: House) -> list[Finding]:
+    """Entries of the ledger that no worker closes, though one should within a second."""
+    owner, waiting = house.database.owner, 0
+    up_to = await audit.written(owner)
+    for _ in range(_LOOKS):
+        waiting = await audit.count_unchained(owner, up_to)
+        if not waiting:
+            return [Finding("audit chain", "closed")]
+        await asyncio.sleep(_LOOK_SECONDS)
+    found, advice = f"{waiting} entries wait", "a worker chains them within a second: does one run?"
+    return [Finding("audit chain", found, advice)]
 
 
 def _no_worker(count: int) -> str | None:

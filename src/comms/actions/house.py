@@ -11,6 +11,7 @@ from comms.actions.setup import Setup
 from comms.clock import Clock
 from comms.metrics import Metrics
 from comms.providers.http import Http
+from comms.providers.outward import Outward
 from comms.providers.webhooks import Webhooks
 from comms.settings import Settings
 from comms.store.database import Database
@@ -29,6 +30,8 @@ class House:
     """Reads providers' calls; who builds a house closes its connections."""
     metrics: Metrics = field(default_factory=Metrics)
     """What this process counts of itself."""
+    outward: Outward = field(default_factory=Outward)
+    """Calls to those who want to hear of events."""
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the process ends: nothing new is begun, and who waits is told what is known."""
     keys: PersonKeys = field(init=False)

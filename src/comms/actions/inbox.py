@@ -11,11 +11,12 @@ import msgspec
 from comms.actions.house import House
 from comms.domain.caller import Caller
 from comms.domain.content import ERASED, Plain, Sealed
-from comms.domain.ids import bucket_of
+from comms.domain.ids import bucket_of, bucket_of_digest
 from comms.domain.schedule import show
 from comms.privacy.cipher import PersonCipher
 from comms.providers.base import Outgoing
-from comms.store import items
+from comms.store import audit, items
+from comms.store.database import Connection
 
 
 async def put(house: House, group: list[Outgoing]) -> list[Exception | None]:
@@ -52,6 +53,8 @@ async def listed(
     person_hash = brand.cipher.digest("person_id", person_id)
     async with house.database.brand(brand_id) as connection:
         rows = await items.inbox(connection, brand_id, person_hash, before, limit)
+        bucket = bucket_of_digest(person_hash)
+        await _note_read(house, connection, caller, brand_id, bucket, "inbox", [row["id"] for row in rows])
     person = await house.keys.one(brand, person_hash)
     return [_show_item(person, row) for row in rows]
 
@@ -64,7 +67,8 @@ async def bulk_read(house: House, caller: Caller, brand_id: str, person_id: str,
     async with house.database.brand(brand_id) as connection:
         read = await items.bulk_read(connection, brand_id, person_hash, wanted, now)
         for item in read:
-            await items.hear(connection, bucket_of(item), item, now, "read", None)
+            key = (bucket_of(item), item, brand_id, now)
+            await audit.note(connection, audit.Note(*key, "read", None, caller.actor, caller.request_id))
     return len(read)
 
 
@@ -96,6 +100,8 @@ async def outbox(
     brand = await house.setup.require_brand(brand_id)
     async with house.database.brand(brand_id) as connection:
         rows = await items.sandbox(connection, brand_id, before, limit)
+        read = [row["message_id"] for row in rows]
+        await _note_read(house, connection, caller, brand_id, 0, "sandbox", read)
     persons = await house.keys.many(brand, [row["person_hash"] for row in rows])
     shown = [_show_kept(persons[row["person_hash"]], row) for row in rows]
     return shown, rows[-1]["n"] if len(rows) == limit else None
@@ -112,6 +118,24 @@ def _opened(person: PersonCipher, sealed: Sealed, row: UUID, field: str, *names:
         return dict.fromkeys(names, ERASED)
     content: dict[str, Any] = msgspec.json.decode(person.open(sealed, row, field))
     return content
+
+
+async def _note_read(
+    house: House,
+    connection: Connection,
+    caller: Caller,
+    brand_id: str,
+    bucket: int,
+    of: str,
+    read: list[UUID],
+) -> None:
+    """Whose content somebody reads: one entry a call, with the messages that it showed."""
+    if not read:
+        return
+    details = {"of": of, "message_ids": [str(each) for each in dict.fromkeys(read)]}
+    key = (bucket, None, brand_id, house.clock.now())
+    done = audit.Note(*key, "content_read", details, caller.actor, caller.request_id)
+    await audit.note(connection, done)
 
 
 def _show_item(person: PersonCipher, row: asyncpg.Record) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from prometheus_client.core import GaugeMetricFamily
 
 from comms.actions.house import House
 from comms.metrics import gauge
-from comms.store import breaker
+from comms.store import audit, breaker, subscriptions
 from comms.store import health as rows
 from comms.store.database import AWAY
 
@@ -37,12 +37,16 @@ async def _queue(house: House) -> list[GaugeMetricFamily]:
         async with asyncio.timeout(_PATIENCE):
             found = await rows.backlog(house.database.owner, house.clock.sql_now())
             resting = await breaker.standing(house.database.owner, house.clock.sql_now())
+            beyond = await audit.written(house.database.owner) - await audit.closed(house.database.owner)
+            told = await subscriptions.states(house.database.owner)
     except (*AWAY, asyncpg.PostgresError):
         return [_is_up(0)]
     counts = [([state], found[state]) for state in ("due", "sending")]
     return [
         _is_up(1),
         gauge("comms_backlog", "Messages due and not claimed, and being delivered.", ["state"], counts),
+        gauge("comms_ledger_unchained", "Entries beyond the last link.", [], [([], max(0, beyond))]),
+        gauge("comms_subscriptions", "Who wants to hear of events.", ["state"], _by_name(told)),
         gauge("comms_oldest_due_seconds", "How long the oldest is due.", [], [([], found["overdue"])]),
         gauge(
             "comms_provider_resting",
@@ -51,6 +55,10 @@ async def _queue(house: House) -> list[GaugeMetricFamily]:
             [([each], 1) for each in sorted({each.key.provider_id for each in resting})],
         ),
     ]
+
+
+def _by_name(row: asyncpg.Record) -> list[tuple[list[str], float]]:
+    return [([name], float(count)) for name, count in row.items()]
 
 
 def _is_up(value: int) -> GaugeMetricFamily:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from comms import __version__
+from comms.cli.audit import audit
 from comms.cli.doctor import doctor
 from comms.cli.keys import keys
 from comms.cli.messages import message
@@ -139,3 +140,4 @@ main.add_command(message)
 main.add_command(token)
 main.add_command(keys)
 main.add_command(doctor)
+main.add_command(audit)

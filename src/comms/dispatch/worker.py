@@ -22,7 +22,9 @@ from comms.actions.acceptor import WAKE
 from comms.actions.house import House
 from comms.dispatch.accounts import Accounts
 from comms.dispatch.admission import Admission
+from comms.dispatch.closer import keep_closing
 from comms.dispatch.deliver import Pipeline
+from comms.dispatch.emitter import Emitter
 from comms.dispatch.instants import Instants
 from comms.dispatch.lanes import Lanes
 from comms.dispatch.record import Recorder
@@ -61,6 +63,7 @@ class Worker:
         self._pipeline = Pipeline(
             house, self.owner, self._accounts, self._instants, recorder, self._admission
         )
+        self._emitter = Emitter(house, self.owner)
         self._in_flight: dict[UUID, asyncio.Task[None]] = {}
         self._lease = timedelta(seconds=house.settings.lease_seconds)
         self._report_every = min(1.0, house.settings.lease_seconds / 6)
@@ -79,6 +82,8 @@ class Worker:
             asyncio.create_task(self._sweep_now_and_then()),
             asyncio.create_task(self._report_now_and_then()),
             asyncio.create_task(self._keep_epochs_now_and_then()),
+            asyncio.create_task(keep_closing(self._house, self._emitter.wake)),
+            asyncio.create_task(self._emitter.run()),
         ]
         if dsn:
             beside.append(asyncio.create_task(self._listen(dsn)))

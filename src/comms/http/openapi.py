@@ -19,6 +19,7 @@ _ALWAYS = {401: ("unauthenticated", "invalid_token"), 403: ("insufficient_scope"
 _REASONS = {
     200: "Done",
     201: "Made",
+    202: "Begun",
     401: "No token, or not a valid one",
     403: "The token may not",
     404: "Not there",
@@ -42,6 +43,7 @@ _SAID_WITH = {
     "insufficient_scope": "WWW-Authenticate",
     "dedup_key_used": "Location",
     "in_flight": "Retry-After",
+    "too_many_replays": "Retry-After",
     "temporarily_unavailable": "Retry-After",
 }
 """The header that comes with a code."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from comms.http import (
+    audit,
     batch,
     brands,
     bulk,
@@ -13,6 +14,7 @@ from comms.http import (
     inbox,
     messages,
     persons,
+    subscriptions,
     suppressions,
     templates,
     tokens,
@@ -20,6 +22,7 @@ from comms.http import (
 )
 
 ROUTES = [
+    *audit.ROUTES,
     *batch.ROUTES,
     *bulk.ROUTES,
     *messages.ROUTES,
@@ -34,4 +37,5 @@ ROUTES = [
     *erasure.ROUTES,
     *persons.ROUTES,
     *facts.ROUTES,
+    *subscriptions.ROUTES,
 ]

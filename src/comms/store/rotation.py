@@ -48,6 +48,7 @@ PLACES = (
     Place("preference", _KEYED[0], "id", (("content", "preference"),), _KEYED[1]),
     Place("suppression", _KEYED[0], "id", (("content", "suppression"),), _KEYED[1]),
     Place("fact", _KEYED[0], "id", (("content", "fact"),), _KEYED[1]),
+    Place("subscription", ("subscription_id",), "subscription_id", (("secrets", "subscription"),), (_NONE,)),
     Place("token", ("token_id",), "token_id", (("person", "person"),), (_NONE,)),
 )
 

@@ -30,7 +30,8 @@ select pg_advisory_unlock(hashtext('comms keys'));
 -- How many rows there are about, as PostgreSQL last counted.
 select coalesce(sum(greatest(reltuples, 0)), 0)::bigint from pg_class
  where oid in ('message'::regclass, 'delivery'::regclass, 'inbox_item'::regclass, 'sandbox_item'::regclass,
-               'device'::regclass, 'consent'::regclass, 'preference'::regclass, 'suppression'::regclass, 'fact'::regclass, 'token'::regclass);
+               'device'::regclass, 'consent'::regclass, 'preference'::regclass, 'suppression'::regclass, 'fact'::regclass,
+               'subscription'::regclass, 'token'::regclass);
 
 -- name: read_message
 select bucket, id, brand_id, person_hash, case when brand_id = any ($1::text[]) then address end as address,
@@ -178,6 +179,21 @@ with given as (
 )
 update fact t set content = g.content
   from given g join free using (bucket, id) where t.bucket = g.bucket and t.id = g.id
+returning 1;
+
+-- name: read_subscription
+select subscription_id, brand_id, null::bytea as person_hash, case when brand_id = any ($1::text[]) then secrets end as secrets
+  from subscription where subscription_id > $2 order by subscription_id limit $3;
+
+-- name: write_subscription
+with given as (
+  select * from unnest($1::uuid[], $2::bytea[], $3::bytea[]) as g (subscription_id, was, secrets)
+), free as (
+  select t.subscription_id from subscription t join given g using (subscription_id)
+   where t.secrets = g.was for update of t skip locked
+)
+update subscription t set secrets = g.secrets
+  from given g join free using (subscription_id) where t.subscription_id = g.subscription_id
 returning 1;
 
 -- name: read_token
