@@ -54,9 +54,12 @@ class Http2Server:
             found: dict[str, Any] = json.loads(await self._process.stdout.readline())
         return found
 
-    def falls_asleep(self) -> None:
+    async def falls_asleep(self) -> None:
         """Its connections stand, and nothing comes of them."""
         self._process.send_signal(signal.SIGSTOP)
+        state = Path(f"/proc/{self._process.pid}/stat")
+        while state.read_text().rpartition(")")[2].split()[0] != "T":  # noqa: ASYNC110, ASYNC240 - it takes a moment
+            await asyncio.sleep(0.001)
 
     def wakes_up(self) -> None:
         self._process.send_signal(signal.SIGCONT)

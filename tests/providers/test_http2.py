@@ -156,7 +156,7 @@ async def test_a_connection_that_died_in_its_sleep_is_not_called(
     assert isinstance(await http.post(request(server.url), 5), Answer)
     monkeypatch.setattr(http2_connection, "_IDLE_SECONDS", 0.0)
     monkeypatch.setattr(http2_connection, "_PING_SECONDS", 0.1)
-    server.falls_asleep()
+    await server.falls_asleep()
     assert await http.post(request(server.url, "/meanwhile"), 0.3) == TryLater("connection")
     server.wakes_up()
     assert isinstance(await http.post(request(server.url), 5), Answer)

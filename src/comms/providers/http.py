@@ -53,8 +53,8 @@ class Request:
     url: str = field(repr=False)
     body: bytes = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
-    outside: bool = False
-    http2: str | None = None
+    outside: bool = field(default=False, repr=False)
+    http2: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
