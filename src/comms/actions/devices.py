@@ -12,7 +12,7 @@ from comms.actions.house import House
 from comms.actions.setup import Brand
 from comms.domain.caller import Caller
 from comms.domain.content import Plain, Sealed
-from comms.domain.errors import Refused, invalid, not_found
+from comms.domain.errors import Refused, not_found
 from comms.domain.ids import bucket_of_digest
 from comms.domain.recipient import PERSON
 from comms.domain.schedule import show
@@ -31,14 +31,17 @@ _MOST = 100
 async def put(
     house: House, caller: Caller, brand_id: str, person_id: str, kind: str, token: str, app: str | None
 ) -> dict[str, Any]:
-    """Register a device. The same token again is the same device, whoever holds it now."""
+    """Register a device. The same token again is the same device, whoever holds it now.
+
+    422 `invalid_recipient` for a browser's subscription that is none, or whose endpoint leads inside.
+    """
     caller.act_for(brand_id)
     brand = await house.setup.require_brand(brand_id)
     if kind == "webpush":
         try:
             token = subscription.read(token, outside=not await _is_stood_in(house, brand)).text()
         except NoSubscription as wrong:
-            raise invalid(f"token {wrong}.") from None
+            raise Refused(422, "invalid_recipient", f"token {wrong}.") from None
     device_id = identify(brand, token)
     plain = Plain(msgspec.json.encode([person_id, token]))
     person_hash = brand.cipher.digest("person_id", person_id)

@@ -43,7 +43,7 @@ ROUTES = [
         put_device,
         "Register a device",
         {200: Device},
-        {422: (*INVALID, "unknown_brand")},
+        {422: (*INVALID, "unknown_brand", "invalid_recipient")},
         body=PutDevice,
         tag="push",
     ),
