@@ -60,17 +60,27 @@ class RecordingProvider:
         self._chance = chance
         self._server: asyncio.Server | None = None
         self._known: set[str] = set()
+        self._callers: set[asyncio.Task[None]] = set()
 
     async def start(self) -> str:
         """The base_url for a provider's settings."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     async def stop(self) -> None:
         """Hang up."""
         assert self._server is not None
         self._server.close()
+        for caller in self._callers:
+            caller.cancel()
+        await asyncio.gather(*self._callers, return_exceptions=True)
         self._log.close()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        caller = asyncio.create_task(self._serve(reader, writer))
+        self._callers.add(caller)
+        caller.add_done_callback(lambda _: writer.transport.abort())
+        caller.add_done_callback(self._callers.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
@@ -85,7 +95,6 @@ class RecordingProvider:
                     break
                 writer.write(answer)
                 await writer.drain()
-        writer.transport.abort()
 
     async def _body(self, reader: asyncio.StreamReader, headers: dict[str, str]) -> bytes:
         if "content-length" in headers:

@@ -68,10 +68,12 @@ class Rig:
         self._variables = {
             "COMMS_DATABASE_URL": f"postgresql://{user}@127.0.0.1:{port}{place.path}?sslmode=disable",
             "COMMS_MASTER_KEY": self._key,
+            "COMMS_EPOCH_KEYS_DIR": str(self._folder / "epochs"),
             "COMMS_LEASE_SECONDS": str(LEASE),
         }
         await wiring.bring_up_to_date(self.server.dsn)
-        async with wiring.house(self.server.dsn, Settings(), MasterKey(self._key), Clock()) as house:
+        settings = Settings(epoch_keys_dir=self._folder / "epochs")
+        async with wiring.house(self.server.dsn, settings, MasterKey(self._key), Clock()) as house:
             self.token = await _set_up(house, base_url)
         self.api = await self.start_api()
         self.workers = [await self.start_worker() for _ in range(WORKERS)]

@@ -159,7 +159,7 @@ async def test_a_name_that_leads_inside_after_all_is_not_called(monkeypatch: pyt
     """What it is called by is what was looked at: a name has no second chance."""
     led_to: list[str] = []
 
-    async def lookup(_self: object, host: str, port: int, _family: int) -> list[dict[str, object]]:
+    async def lookup(_self: object, host: str, port: int, *_: object) -> list[dict[str, object]]:
         led_to.append(host)
         kind = {"proto": 6, "flags": 0, "family": socket.AF_INET, "hostname": host, "port": port}
         return [{**kind, "host": "127.0.0.1"}]
