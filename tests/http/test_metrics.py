@@ -143,7 +143,7 @@ async def test_what_is_cancelled_and_settled_by_callers_is_counted(
         await messages.cancel(house, loop_health, UUID(one.message["id"]))
     for key in "bc":
         await schedule(house, loop_health, ask(clock, dedup_key=key))
-    narrowed: dict[str, Any] = {"dedup_key": None, "person_id": "p1", "template_key": None, "before": None}
+    narrowed: dict[str, Any] = {"dedup_key": None, "person_id": "p1", "template_key": None, "subject": None, "before": None}
     await bulk.cancel(house, loop_health, "loop", **narrowed, limit=50)
     now = await figures(house)
     assert (now("ended_total", event="settled"), now("ended_total", event="cancelled")) == (1, 3)
@@ -365,7 +365,12 @@ async def test_a_database_that_does_not_answer_is_not_waited_for(
 
 async def test_a_scrape_walks_along_indexes_alone(house: House) -> None:
     async with house.database.owner.acquire() as connection, connection.transaction():
-        await connection.execute("set local enable_seqscan = off")
+        await connection.execute(
+            """insert into queue (bucket, id, brand_id, template_id, due_at, deadline)
+               select 1, gen_random_uuid(), 'loop', gen_random_uuid(), now() + n * interval '1 second', now()
+                 from generate_series(1, 5000) as n"""
+        )
+        await connection.execute("analyze queue")
         plan = await connection.fetch(f"explain {sql('health', 'backlog')}", None)
     text = "\n".join(row[0] for row in plan)
     assert text.count("queue_due") == 2

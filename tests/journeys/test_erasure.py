@@ -422,6 +422,8 @@ async def _as_before(house: House) -> None:
     for table in set(SEALED) - {"suppression", "token"}:
         for row in taken[table]:
             for column, row_id, field in SEALED[table]:
+                if row[column] is None:
+                    continue
                 name = field.format(**row)
                 plain: Plain = person.open(row[column], row[row_id], name)
                 await house.database.owner.execute(

@@ -30,7 +30,7 @@ from comms.domain.schedule import When, show
 from comms.privacy.cipher import PersonCipher
 from comms.store import messages as rows
 
-_TRIES = 5
+_TRIES = 10
 _NO_OPTIONS = Options()
 _MEMBERS = (
     "channel",

@@ -190,7 +190,7 @@ async def _act(
         if reason is None or brand is None or channel == "in_app":
             continue
         message_id = row["message_id"]
-        person = await house.keys.one(brand, row["person_hash"])
+        person = await house.keys.one(brand, row["person_hash"], connection)
         try:
             if channel == "push":
                 note = _note(provider_id, _Heard(event, row), now)

@@ -91,9 +91,16 @@ class PersonKeys:
             await rows.put(connection, person, generation, epoch, wrapped, self._clock.now())
         raise Unavailable
 
-    async def one(self, brand: Brand, person_hash: bytes) -> PersonCipher:
-        """The person's cipher as the database has it now."""
-        return (await self.many(brand, [person_hash]))[person_hash]
+    async def one(
+        self, brand: Brand, person_hash: bytes, connection: Connection | None = None
+    ) -> PersonCipher:
+        """The person's cipher as the database has it now.
+
+        Who holds a connection of the engine's hands it over: all that wait for a second one would wait for each
+        other.
+        """
+        read = await rows.persons(connection or self._database.engine, [key := key_of(brand, person_hash)])
+        return self._cipher(brand, key, read[0]) if read else _nobody(brand)
 
     async def many(self, brand: Brand, person_hashes: Iterable[bytes]) -> dict[bytes, PersonCipher]:
         """The same for many persons of a brand, in one round trip."""

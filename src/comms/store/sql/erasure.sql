@@ -21,7 +21,7 @@ delete from preference where bucket = $1 and brand_id = $2 and person_hash = $3 
 -- name: empty
 -- What was sealed before persons had keys (its first byte says so) is under the brand's, which stays.
 with messages as (
-  update message set address = ''::bytea, variables = ''::bytea
+  update message set address = ''::bytea, variables = ''::bytea, options = null
    where brand_id = $2 and person_hash = $3 and substr(address, 1, 1) = '\x01'::bytea
 ), payloads as (
   update delivery d set payload = ''::bytea from message m
