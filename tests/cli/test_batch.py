@@ -13,8 +13,8 @@ from typing import Any
 
 from tests.cli.service import Client, Prepared, Service, in_seconds, letter, until
 
-MANY = 200_000
-MARGIN = 32 * 1024
+MANY = 60_000
+MARGIN = 16 * 1024
 """KiB by which the process may grow: a tenth of what its lines would take if they were kept."""
 
 HIDDEN = 64 * 1024

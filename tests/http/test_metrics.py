@@ -143,7 +143,13 @@ async def test_what_is_cancelled_and_settled_by_callers_is_counted(
         await messages.cancel(house, loop_health, UUID(one.message["id"]))
     for key in "bc":
         await schedule(house, loop_health, ask(clock, dedup_key=key))
-    narrowed: dict[str, Any] = {"dedup_key": None, "person_id": "p1", "template_key": None, "subject": None, "before": None}
+    narrowed: dict[str, Any] = {
+        "dedup_key": None,
+        "person_id": "p1",
+        "template_key": None,
+        "subject": None,
+        "before": None,
+    }
     await bulk.cancel(house, loop_health, "loop", **narrowed, limit=50)
     now = await figures(house)
     assert (now("ended_total", event="settled"), now("ended_total", event="cancelled")) == (1, 3)
