@@ -7,7 +7,7 @@ One INSERT of 64 rows costs about an eighth of 64 INSERTs of one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -23,7 +23,7 @@ class Gather(Generic[Item, Result]):
 
     def __init__(
         self,
-        write: Callable[[list[Item]], Awaitable[list[Result | Exception]]],
+        write: Callable[[list[Item]], Awaitable[Sequence[Result | Exception]]],
         largest: int,
         writers: int = 1,
     ) -> None:
@@ -54,6 +54,7 @@ class Gather(Generic[Item, Result]):
             self._busy -= 1
 
     async def _write_group(self, group: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+        answers: Sequence[Result | Exception]
         try:
             answers = await self._write([item for item, _ in group])
         except Exception as error:  # noqa: BLE001 - whatever it was, nobody in the group may wait for ever

@@ -81,7 +81,7 @@ class Message(NamedTuple):
     """Its person was erased: nobody knows who that was."""
 
 
-async def known(house: House, group: list[Asked]) -> list[Known | Exception]:
+async def known(house: House, group: list[Asked]) -> list[Known]:
     """What is known of each, in one round trip, as it was committed before that."""
     guards = [_guards(each) for each in group]
     places = [
@@ -117,11 +117,15 @@ def facts(asked: Asked, known: Known, message: Message) -> Facts:
     )
 
 
+def with_this(asked: Asked, known: Known, facts: Facts, message_id: str) -> list[Sent]:
+    """What the person has got once this message is handed over, newest first: as much as caps ask for."""
+    one = Sent(message_id, facts.now, asked.channel, asked.category)
+    return caps.with_another(asked.caps, known.sent, one)
+
+
 async def require(house: House, asked: Asked, message: Message) -> None:
     """422 with the rule's code where it is certain now that nothing may be sent."""
     [found] = await known(house, [asked])
-    if isinstance(found, Exception):
-        raise found
     verdict = decide(facts(asked, found, message))
     if verdict.verdict == "suppress":
         raise Refused(422, verdict.rule, verdict.reason)

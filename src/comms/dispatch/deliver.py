@@ -18,6 +18,7 @@ import msgspec
 import structlog
 
 from comms.actions import devices, permission
+from comms.actions.addressed import addressed
 from comms.actions.house import House
 from comms.actions.setup import Account, Brand
 from comms.dispatch.accounts import Accounts
@@ -30,7 +31,6 @@ from comms.dispatch.record import Recorder
 from comms.dispatch.ways import reaching
 from comms.dispatch.work import NOT_CALLED, WORDS, Delivery, Work
 from comms.domain.content import Plain, Rendered, Sealed
-from comms.domain.options import Options
 from comms.domain.outcome import Standing, goes_on, told
 from comms.gather import Gather
 from comms.privacy.cipher import PersonCipher
@@ -42,7 +42,6 @@ log = structlog.get_logger()
 
 _NOTHING: dict[str, Any] = {"recipient": "", "content": {"subject": None, "body": ""}, "device": None}
 """What can be read of a payload whose person was erased."""
-_NO_OPTIONS = Options()
 
 
 class _Call(NamedTuple):
@@ -117,10 +116,7 @@ class Pipeline:
             raise LookupError
         person = await self._keys.submit((brand, claim.person_hash))
         route = await setup.route(brand, claim.channel, hipaa=claim.hipaa)
-        erased, person_id, recipient, options = person.is_erased(claim.address), "", "", _NO_OPTIONS
-        if not erased:
-            person_id, recipient, _ = msgspec.json.decode(person.open(claim.address, claim.id, "address"))
-            options = _options(person, claim)
+        person_id, recipient, options, erased = addressed(person, claim.id, claim.address, claim.options)
         whom = (person_id, claim.channel, recipient)
         about = permission.Asked(brand, *whom, template["category"], options.send_if)
         # The database's clock, as the claim saw it; a message claimed ahead is judged at its instant.
@@ -279,12 +275,6 @@ class Pipeline:
         for row in await queue.frozen(self._house.database.engine, messages):
             found[row["message_id"]].append(row)
         return [found[message_id] for _, message_id in messages]
-
-
-def _options(person: PersonCipher, claim: queue.Claim) -> Options:
-    if claim.options is None:
-        return _NO_OPTIONS
-    return msgspec.json.decode(person.open(claim.options, claim.id, "options"), type=Options)
 
 
 def _new_delivery(work: Work, n: int, recipient: str, content: Rendered, device: Device | None) -> Delivery:

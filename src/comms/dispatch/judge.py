@@ -15,8 +15,6 @@ import msgspec
 from comms.actions import permission
 from comms.actions.house import House
 from comms.actions.permission import Asked, Known, Message
-from comms.domain import caps
-from comms.domain.caps import Sent
 from comms.domain.decision import Facts, Verdict, decide
 from comms.domain.ids import bucket_of_digest
 from comms.domain.schedule import show
@@ -43,8 +41,7 @@ class Judged:
         """What is to be written before the message is handed over; None: no cap covers it."""
         if not self.facts.caps:
             return None
-        one = Sent(self.message.id, self.facts.now, self.about.channel, self.about.category)
-        sent = caps.with_another(self.about.caps, self.known.sent, one)
+        sent = permission.with_this(self.about, self.known, self.facts, self.message.id)
         kept = [[each.id, show(each.at), each.channel, each.category] for each in sent]
         return rows.Reserved(*self._whose(), self.known.version, msgspec.json.encode(kept).decode())
 

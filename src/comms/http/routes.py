@@ -14,6 +14,7 @@ from comms.http import (
     inbox,
     messages,
     persons,
+    simulations,
     subscriptions,
     suppressions,
     templates,
@@ -37,5 +38,6 @@ ROUTES = [
     *erasure.ROUTES,
     *persons.ROUTES,
     *facts.ROUTES,
+    *simulations.ROUTES,
     *subscriptions.ROUTES,
 ]
