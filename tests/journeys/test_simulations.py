@@ -5,24 +5,23 @@ from __future__ import annotations
 import asyncio
 import random
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import pytest
 
-from comms.actions import acceptance, brands, consents, facts, messages, persons, simulations, suppressions
+from comms.actions import brands, consents, erasure, facts, persons, simulations, suppressions
 from comms.actions.consents import About
 from comms.actions.house import House
 from comms.actions.persons import Known
 from comms.actions.templates import NewTemplate, add_version, create
 from comms.dispatch.worker import Worker
-from comms.domain.brand import BrandLimits, Cap, QuietHours
+from comms.domain.brand import BrandLimits, Cap, QuietHours, Routes
 from comms.domain.caller import Caller
 from comms.domain.options import Options
 from comms.domain.schedule import show
 from comms.testing import FakeClock
-from tests.journeys.story import RECIPIENTS, ask, change_brand, make_letter, schedule, status, tools
+from tests.journeys.story import ask, change_brand, make_letter, schedule
 
 pytestmark = pytest.mark.anyio
 
@@ -31,7 +30,7 @@ BEGINS = datetime(2030, 3, 1, 12, tzinfo=UTC)
 """In the four weeks after it clocks are put forward in America (10 March) and in Europe (31 March)."""
 
 DAYS = 45
-MANY = 400
+MANY = 300
 ZONES = (None, "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "Europe/London")
 CATEGORIES = {"news": 4 * 3600, "offers": 900, "transactional": 3600}
 CAPS = [
@@ -78,9 +77,9 @@ async def set_up(house: House, caller: Caller, chance: random.Random) -> None:
     await facts.put(house, caller, "loop", "visit", "booked")
 
 
-async def schedule_many(house: House, caller: Caller, clock: FakeClock, chance: random.Random) -> list[str]:
+async def schedule_many(house: House, caller: Caller, clock: FakeClock, chance: random.Random) -> None:
     """At random milliseconds; some on the hour, so that many are due at once; a few that are late already."""
-    made = []
+    requests = []
     for n in range(MANY):
         channel, person = chance.choice(["email", "sms"]), chance.randrange(len(ZONES) * 2)
         after = timedelta(milliseconds=chance.randrange(DAYS * DAY * 1000))
@@ -100,8 +99,8 @@ async def schedule_many(house: House, caller: Caller, clock: FakeClock, chance: 
             dedup_key=f"key-{n}",
             options=Options(send_if=wanted),
         )
-        made.append(await schedule(house, caller, request))
-    return made
+        requests.append(schedule(house, caller, request))
+    await asyncio.gather(*requests)
 
 
 async def live(house: House, clock: FakeClock, worker: Worker, ends: datetime) -> None:
@@ -180,3 +179,90 @@ async def test_what_was_simulated_is_what_the_worker_does_message_by_message(
         "clear", "quiet_hours", "frequency_cap", "guard_not_met", "no_consent", "preference_off",
         "suppressed_hard_bounce", "max_late",
     }  # fmt: skip
+
+
+async def ahead(
+    house: House, caller: Caller, days: float = 1, person: str | None = None
+) -> list[tuple[str, ...]]:
+    """Verdict and reason of what comes, in order."""
+    ends = show(house.clock.now() + timedelta(days=days))
+    answer = await simulations.simulate(house, caller, "loop", person, ends)
+    return [(each["verdict"], each.get("reason", "")) for each in answer["data"]]
+
+
+async def test_of_one_person_alone_and_no_longer_than_was_asked_for(
+    house: House, loop_health: Caller, clock: FakeClock
+) -> None:
+    for n, (person, hours) in enumerate([("p1", 1), ("p2", 2), ("p1", 25)]):
+        await schedule(
+            house, loop_health, ask(clock, person_id=person, after=timedelta(hours=hours), dedup_key=f"{n}")
+        )
+    assert len(await ahead(house, loop_health)) == 2
+    assert len(await ahead(house, loop_health, person="p1")) == 1
+    assert len(await ahead(house, loop_health, days=2, person="p1")) == 2
+    assert await ahead(house, loop_health, person="nobody") == []
+
+
+async def test_a_hold_a_route_that_carries_nothing_and_lateness_say_so(
+    house: House, loop_health: Caller, clock: FakeClock
+) -> None:
+    await schedule(house, loop_health, ask(clock))
+    await change_brand(house, loop_health, routes=Routes())
+    assert await ahead(house, loop_health) == [("wait", "no_route")]
+    await change_brand(house, loop_health, routes=Routes(sms=["sand"]))
+    await brands.hold(house, loop_health, "loop")
+    assert await ahead(house, loop_health) == [("wait", "brand_held")]
+    await brands.release(house, loop_health, "loop", send_late=False)
+    clock.advance(5 * 3600)
+    assert await ahead(house, loop_health) == [("expire", "max_late")]
+
+
+async def test_what_is_put_off_past_the_end_says_until_when_and_what_would_let_it_go(
+    house: House, loop_health: Caller, clock: FakeClock
+) -> None:
+    await make_letter(house, loop_health, "news")
+    await change_brand(house, loop_health, quiet_hours=QuietHours("20:00", "08:00"))
+    made = await schedule(
+        house, loop_health, ask(clock, "email", template_key="letter", after=timedelta(hours=9))
+    )
+    ends = show(clock.now() + timedelta(hours=10))
+    answer = await simulations.simulate(house, loop_health, "loop", "p1", ends)
+    assert answer == {
+        "data": [
+            {
+                "message_id": made,
+                "at": "2030-01-01T21:00:00.000Z",
+                "verdict": "defer",
+                "reason": "quiet_hours",
+                "details": {
+                    "because": "It is quiet hours where the person is (20:00 to 08:00, UTC).",
+                    "otherwise": ["it had not been quiet hours in UTC"],
+                    "until": "2030-01-02T08:00:00.000Z",
+                },
+            }
+        ],
+        "details": {"until": ends},
+    }
+
+
+async def test_of_a_person_who_was_erased_nothing_is_said(
+    house: House, loop_health: Caller, clock: FakeClock
+) -> None:
+    await schedule(house, loop_health, ask(clock))
+    await erasure.erase(house, loop_health, "loop", "p1")
+    assert await ahead(house, loop_health) == []
+
+
+@pytest.mark.parametrize(("bound", "most", "told"), [("MOST_MESSAGES", 3, 3), ("MOST_JUDGEMENTS", 3, 3)])
+async def test_where_too_much_waits_it_says_how_far_it_has_come(
+    house: House, loop_health: Caller, clock: FakeClock, monkeypatch: pytest.MonkeyPatch,
+    bound: str, most: int, told: int,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(simulations, bound, most)
+    for hours in range(1, 6):
+        request = ask(clock, after=timedelta(hours=hours), dedup_key=str(hours))
+        await schedule(house, loop_health, request)
+    ends = show(clock.now() + timedelta(days=1))
+    answer = await simulations.simulate(house, loop_health, "loop", None, ends)
+    assert len(answer["data"]) == told
+    assert answer["details"]["until"] == answer["data"][-1]["at"] == show(clock.now() + timedelta(hours=3))
