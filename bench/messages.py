@@ -10,10 +10,11 @@ from uuid import uuid4
 from comms.domain.schedule import show
 
 BRAND, TEMPLATE, PROVIDER = "bench", "reminder", "sandbox"
+MANY_PERSONS = 1_000_000
 TEXT = "Hello {{ name }}, see you tomorrow at ten. Reply C to confirm."
 
 
-def body(instant: datetime, persons: int = 1_000_000) -> dict[str, Any]:
+def body(instant: datetime, persons: int = MANY_PERSONS) -> dict[str, Any]:
     """A message for `instant`, as `POST /v1/messages/schedule` takes it, to one of so many persons.
 
     Its number is no sandbox's trick.

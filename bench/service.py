@@ -12,17 +12,18 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
 import uvloop
 
-from bench.messages import BRAND, PROVIDER, TEMPLATE, TEXT, body
+from bench.messages import BRAND, MANY_PERSONS, PROVIDER, TEMPLATE, TEXT, body
 from comms import telemetry, wiring
 from comms.actions import acceptance, brands, templates, tokens
 from comms.actions.house import House
 from comms.clock import Clock
-from comms.domain.brand import BrandSettings, Routes
+from comms.domain.brand import BrandLimits, BrandSettings, Cap, QuietHours, Routes
 from comms.domain.caller import Caller
 from comms.domain.schedule import DEFAULT_MAX_LATE
 from comms.privacy.keyring import MasterKey
@@ -36,7 +37,7 @@ _TABLES = "dedup, message, queue, delivery, ledger, audit_link, sandbox_item"
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One installation in a directory of its own. `token` may schedule."""
+    """One installation in a directory of its own. `token` may schedule and read."""
 
     settings: Settings
     key: MasterKey
@@ -89,15 +90,25 @@ class Service:
             )
             await _route(house, PROVIDER)
 
-    async def schedule(self, instants: Iterable[datetime]) -> dict[UUID, datetime]:
-        """Accept a message for each instant; when each is due."""
+    @asynccontextmanager
+    async def ruled(self, quiet_hours: QuietHours, caps: list[Cap]) -> AsyncIterator[None]:
+        """The brand has those rules, and none afterwards."""
+        async with wiring.house(self.dsn, self.settings, self.key, Clock()) as house:
+            await _route(house, PROVIDER, quiet_hours=quiet_hours, limits=BrandLimits(caps=caps))
+            yield
+            await _route(house, PROVIDER)
+
+    async def schedule(
+        self, instants: Iterable[datetime], persons: int = MANY_PERSONS
+    ) -> dict[UUID, datetime]:
+        """Accept a message for each instant, to one of so many persons; when each is due."""
         due: dict[UUID, datetime] = {}
         asked = iter(instants)
         async with wiring.house(self.dsn, self.settings, self.key, Clock()) as house:
 
             async def caller() -> None:
                 for instant in asked:
-                    request = acceptance.Request(**body(instant))
+                    request = acceptance.Request(**body(instant, persons))
                     accepted = await acceptance.schedule(house, _CALLER, request)
                     due[UUID(accepted.message["id"])] = instant
 
@@ -125,11 +136,13 @@ async def _set_up(dsn: str, settings: Settings, key: MasterKey) -> str:
         )
         await _route(house, PROVIDER)
         await _publish(house)
-        return await tokens.create(house, _CALLER, BRAND, ["write:messages"], None, None, None)
+        return await tokens.create(
+            house, _CALLER, BRAND, ["write:messages", "read:messages"], None, None, None
+        )
 
 
-async def _route(house: House, provider_id: str) -> None:
-    settled = BrandSettings(name="Bench", routes=Routes(sms=[provider_id]))
+async def _route(house: House, provider_id: str, **rules: Any) -> None:
+    settled = BrandSettings(name="Bench", routes=Routes(sms=[provider_id]), **rules)
     await brands.put_brand(house, _CALLER, BRAND, settled)
 
 

@@ -50,6 +50,17 @@ def test_schedule_get_list_and_cancel_answer_as_the_api_does(
 
 
 @pytest.mark.usefixtures("brand")
+def test_simulate_answers_as_the_api_does(service: Service, client: Client, key: str) -> None:
+    made = answered(service, "schedule", given=letter(key, scheduled_at=in_seconds(600), person_id=key))
+    asked = {"brand_id": "loop", "person_id": key, "until": in_seconds(3600)}
+    told = answered(service, "simulate", given=asked)
+    assert [(each["message_id"], each["verdict"]) for each in told["data"]] == [(made["id"], "send")]
+    assert told == client.ask("POST", "/v1/simulations", asked).body
+    said = printed(comms(service.folder, "message", "simulate", given=json.dumps(asked)))
+    assert said.splitlines()[0] == f"{made['id']}  {told['data'][0]['at']}  send"
+
+
+@pytest.mark.usefixtures("brand")
 def test_send_is_handed_over_by_the_running_worker_and_explained(
     service: Service, client: Client, key: str
 ) -> None:

@@ -22,7 +22,7 @@ from comms.dispatch.worker import Worker
 from comms.domain.brand import BrandSettings
 from comms.domain.caller import Caller
 from comms.testing import FakeClock
-from tests.journeys.story import ask, tools
+from tests.journeys.story import ask, make_letter, tools
 
 pytestmark = pytest.mark.anyio
 
@@ -174,10 +174,34 @@ async def test_a_message_tells_what_happened_and_why(
         "was taken by the provider",
         "Nothing speaks against it.",
         "Handed to the provider",
+        "it would have come too late.</li>",
         "lateness",
     ):
         assert told in text, told
     assert '<button class="danger">' not in text
+
+
+async def test_what_was_not_sent_says_in_words_on_what_that_rests_and_what_would_have_let_it_go(
+    browser: httpx.AsyncClient, house: House, loop_health: Caller, clock: FakeClock
+) -> None:
+    await sign_in(browser, house, "read:messages")
+    await make_letter(house, loop_health, "news")
+    message = await made(house, loop_health, clock, template_key="letter", person_id="p1")
+    await consents.unsubscribe(house, loop_health, About("loop", "p1", "sms", "news"))
+    clock.advance(300)
+    await Worker(house, tools(house)).once()
+    text = (await browser.get(f"/console/messages/{message}")).text
+    assert "<p>It would have gone if consent " in text
+    assert " had not been withdrawn on 2030-01-01T12:00:00.000Z.</p>" in text
+    words, _, raw = text.partition("<details>")
+    assert "<li>Its template&#39;s category is news.</li>" in words
+    assert "<li>The person withdrew consent to this category on this channel on " in words
+    assert "usable providers" not in words
+    assert '<th scope="row">consent</th>' in raw.partition("</details>")[0]
+    sent = await made(house, loop_health, clock, dedup_key="other")
+    clock.advance(300)
+    await Worker(house, tools(house)).once()
+    assert "It would have gone if" not in (await browser.get(f"/console/messages/{sent}")).text
 
 
 async def test_a_waiting_message_is_cancelled_once(

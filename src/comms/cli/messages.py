@@ -29,7 +29,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="for scripts:
 
 @click.group()
 def message() -> None:
-    """Schedule, send, list, show, cancel, settle and explain messages."""
+    """Schedule, send, list, show, cancel, settle, explain and simulate messages."""
 
 
 @message.command()
@@ -229,6 +229,34 @@ def explain(message_id: UUID | None, verify: bool, as_json: bool, data_dir: Path
         click.echo("It would have been sent if")
     for condition in told["details"]["otherwise"]:
         click.echo(f"  - {condition}")
+
+
+@message.command()
+@click.argument("body", type=click.File("rb"), default="-")
+@json_option
+@data_dir_option
+def simulate(body: IO[bytes], as_json: bool, data_dir: Path | None) -> None:
+    """What would be sent, when, and why not the rest, without sending; BODY is as the API's.
+
+    \b
+      echo '{"brand_id": "demo", "person_id": "ada", "until": "2027-03-01T00:00:00Z"}' \\
+        | comms message simulate
+    """
+    from comms.actions import simulations
+    from comms.http import parsing
+    from comms.http.shapes.simulations import Simulate
+
+    wanted = parsing.decode(body.read(), Simulate)
+    asked = (wanted.brand_id, wanted.person_id or None, wanted.until)
+    told = _act(data_dir, lambda house, caller: simulations.simulate(house, caller, *asked))
+    if as_json:
+        _show(told, as_json=True)
+        return
+    for each in told["data"]:
+        click.echo(
+            "  ".join((each["message_id"], each["at"], each["verdict"], each.get("reason", ""))).rstrip()
+        )
+    click.echo(f"That is all up to {told['details']['until']}.")
 
 
 def _show_verified(matching: int, differing: list[str], *, as_json: bool) -> None:
