@@ -29,11 +29,9 @@ def test_variables_are_read_as_their_type() -> None:
 
 def test_the_environment_goes_over_the_file(tmp_path: Path) -> None:
     file = tmp_path / ".env"
-    file.write_text(
-        "# ours\n\nexport COMMS_HOST='0.0.0.0'\nCOMMS_PORT = 1\nOTHER=x\nCOMMS_PUBLIC_URL=https://a/?b=c\n"
-    )
+    file.write_text("# ours\n\nexport COMMS_HOST='0.0.0.0'\nCOMMS_PORT = 1\nOTHER=x\nCOMMS_MASTER_KEY=a=b\n")
     read = settings.load({"COMMS_PORT": "2"}, file)
-    assert (read.host, read.port, read.public_url) == ("0.0.0.0", 2, "https://a/?b=c")
+    assert (read.host, read.port, read.master_key) == ("0.0.0.0", 2, "a=b")
 
 
 def test_an_empty_variable_is_unset() -> None:
@@ -63,6 +61,24 @@ def test_a_bad_setting_is_named_and_its_value_is_not(variable: str, value: str, 
     with pytest.raises(BadSetting) as refused:
         load(**{variable: value})
     assert str(refused.value) == said
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://comms.example.org", "https://example.org/comms/", "http://127.0.0.1:8080", "https://[::1]:1"],
+)
+def test_addresses_that_messages_can_be_built_on(url: str) -> None:
+    assert load(COMMS_PUBLIC_URL=url).public_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["comms.example.org", "ftp://a", "https://", "https:///u", "https://a:0", "https://a:b", "https://a?b", "https://a/#b",
+     "https://a/ b", "https://u@a", "https://a/>"],
+)  # fmt: skip
+def test_addresses_that_are_none(url: str) -> None:
+    with pytest.raises(BadSetting, match=r"^COMMS_PUBLIC_URL is no address to build on"):
+        load(COMMS_PUBLIC_URL=url)
 
 
 def test_a_line_that_assigns_nothing(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import UnionType
@@ -95,6 +96,8 @@ def load(environ: Mapping[str, str] = os.environ, env_file: Path = Path(".env"))
         raise BadSetting(
             "COMMS_DATABASE_URL is no address of a PostgreSQL: postgresql://user@host/database is one."
         )
+    if loaded.public_url and not _is_public(loaded.public_url):
+        raise BadSetting("COMMS_PUBLIC_URL is no address to build on: https://comms.example.org is one.")
     return loaded
 
 
@@ -111,6 +114,16 @@ def _is_address(url: str) -> bool:
         parts = urlsplit(url)
         return parts.scheme in {"postgresql", "postgres"} and parts.port != 0
     except ValueError:  # a port that is none
+        return False
+
+
+def _is_public(url: str) -> bool:
+    """A path may stand in it, where a proxy puts us under one; what follows it is ours."""
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in {"https", "http"} and bool(parts.hostname) and parts.port != 0
+        return known and re.fullmatch(r"[A-Za-z0-9._~:/\[\]%-]+", url) is not None
+    except ValueError:
         return False
 
 

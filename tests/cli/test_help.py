@@ -50,7 +50,7 @@ def test_every_example_is_understood(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for word in words:
-        if word.endswith(".json"):
+        if word.endswith((".json", ".csv")):
             Path(word).write_text("{}")
     understand(main, click.Context(main), words)
 

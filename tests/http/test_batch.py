@@ -216,7 +216,7 @@ async def test_where_the_database_goes_away_the_lines_say_so_and_the_answer_is_w
 async def test_a_client_that_falls_silent_is_told_and_keeps_what_it_has(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch, "_SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr(batch, "SILENCE_SECONDS", 0.2)
 
     async def pieces() -> AsyncIterator[bytes]:
         yield line(1) + line(2)[:20]

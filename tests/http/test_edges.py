@@ -289,3 +289,15 @@ async def test_a_move_of_a_waiting_message_is_told_in_the_promised_form(
     until = next(entry["details"]["until"] for entry in entries if entry["event"] == "retried")
     assert len(until) == len("2030-01-01T13:00:01.123Z")
     assert until.endswith("Z")
+
+
+@pytest.mark.parametrize(
+    ("path", "name"), [("consents", "import"), ("preferences", "import"), ("preferences", "link")]
+)
+async def test_a_person_may_be_called_what_an_address_is(
+    client: httpx.AsyncClient, path: str, name: str
+) -> None:
+    answer = await client.get(f"/v1/{path}/{name}", params={"brand_id": "loop"})
+    assert (answer.status_code, answer.json()) == (200, {"data": []})
+    unknown = await client.put(f"/v1/{path}/{name}")
+    assert (unknown.status_code, unknown.headers["Allow"]) == (405, "POST")

@@ -159,8 +159,60 @@ async def test_what_can_not_be_is_refused_in_one_sentence(
 
 
 @pytest.mark.parametrize(
+    ("given", "shown", "asked"),
+    [
+        ({"number": "+15555550123"}, "+15555550123", "/v1/suppressions/+15555550123"),
+        ({"number": "+15555550123"}, "+15555550123", "/v1/suppressions/%2B15555550123"),
+        ({"device": "Token-1"}, None, None),
+    ],
+)
+async def test_numbers_and_devices_are_suppressed_and_lifted_alike(
+    client: httpx.AsyncClient, given: dict[str, str], shown: str | None, asked: str | None
+) -> None:
+    rest = {"brand_id": "loop", "reason": "manual", "source": "desk"}
+    if shown is None:
+        device = {"brand_id": "loop", "person_id": "p1", "kind": "fcm", "token": given["device"]}
+        shown = (await said(client, "PUT", "/v1/devices", json=device))["id"]
+        asked = f"/v1/suppressions/{shown}"
+    made = await said(client, "POST", "/v1/suppressions", json={**rest, **given})
+    [member] = given
+    assert made == {
+        "id": made["id"], **rest, member: shown, "suppressed_at": "2030-01-01T12:00:00.000Z", "lifted_at": None,
+    }  # fmt: skip
+    query = {"brand_id": "loop"}
+    found = await said(client, "GET", asked or "", params=query)
+    assert found == {"suppressed": True, "suppression": made}
+    await said(client, "DELETE", f"/v1/suppressions/{made['id']}")
+    assert not (await said(client, "GET", asked or "", params=query))["suppressed"]
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "why"),
+    [
+        ({}, "validation_error", "Name exactly one of email, number and device."),
+        ({"email": "a@b.org", "number": "+15555550123"}, "validation_error", "Name exactly one of"),
+        ({"number": "5550123"}, "invalid_recipient", "number must be a telephone number in E.164 form"),
+        ({"number": None}, "validation_error", "number must be"),
+        ({"email": "+15555550123"}, "invalid_recipient", "email must be one e-mail address"),
+        ({"device": "a\nb"}, "invalid_recipient", "device must be a device's id or its token"),
+        ({"device": "person"}, "invalid_recipient", "device must be one device"),
+        ({"device": ""}, "validation_error", "device must"),
+    ],
+)
+async def test_a_suppression_is_of_one_address_that_can_be_one(
+    client: httpx.AsyncClient, given: dict[str, Any], code: str, why: str
+) -> None:
+    body = {"brand_id": "loop", "reason": "manual", "source": "desk", **given}
+    answer = await client.post("/v1/suppressions", json=body)
+    assert (answer.status_code, answer.json()["error"]) == (422, code)
+    assert answer.json()["message"].startswith(why)
+
+
+@pytest.mark.parametrize(
     ("method", "path", "status", "code"),
     [
+        ("GET", f"/v1/suppressions/{UUID(int=1)}", 422, "validation_error"),
+        ("GET", "/v1/suppressions/+1?brand_id=loop", 422, "invalid_recipient"),
         ("GET", "/v1/suppressions/ada?brand_id=loop", 422, "invalid_recipient"),
         ("GET", "/v1/suppressions/ada@example.org", 422, "validation_error"),
         ("GET", "/v1/consents/p1", 422, "validation_error"),

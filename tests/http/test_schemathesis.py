@@ -20,6 +20,15 @@ allow-x00 = false
 [[operations]]
 include-name = "POST /v1/messages/schedule/batch"
 checks.negative_data_rejection.expected-statuses = ["200", "4xx"]
+
+[[operations]]
+include-path-regex = "/import$"
+checks.negative_data_rejection.expected-statuses = ["200", "4xx"]
+
+# It ends when its caller does.
+[[operations]]
+include-name = "GET /v1/inbox/stream"
+enabled = false
 """
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from comms.actions import acceptance, devices, messages
+from comms.actions import acceptance, devices, messages, suppressions
 from comms.actions.house import House
 from comms.dispatch.worker import Worker
 from comms.domain.caller import Caller
@@ -117,3 +117,33 @@ async def test_a_device_changes_hands_and_is_forgotten(house: House, loop_health
     assert await devices.listed(house, loop_health, "loop", "p2") == []
     with pytest.raises(Refused, match="not_found"):
         await devices.remove(house, loop_health, "loop", UUID(device["id"]))
+
+
+async def test_a_suppressed_device_gets_nothing_and_the_others_do(
+    house: House, loop_health: Caller, clock: FakeClock, worker: Worker
+) -> None:
+    await suppressions.add(house, loop_health, "loop", "tablet", "manual", "desk", "push")
+    await suppressions.add(house, loop_health, "loop", "watch", "hard_bounce", "desk", "push")
+    message_id = await push(house, loop_health, clock, "phone", "tablet", "watch")
+    await worker.once()
+    assert await taken(house, loop_health) == ["phone", "tablet"]  # transactional: manual does not stop it
+    assert await status(house, loop_health, message_id) == "sent"
+
+
+@pytest.mark.parametrize("recipient", ["person", "phone", "id"])
+async def test_where_every_device_is_suppressed_the_message_is(
+    house: House, loop_health: Caller, clock: FakeClock, worker: Worker, recipient: str
+) -> None:
+    """By its token or by its id: it is one device."""
+    device = await devices.put(house, loop_health, "loop", "p1", "fcm", "phone", None)
+    made = await suppressions.add(house, loop_health, "loop", device["id"], "complaint", "desk", "push")
+    again = await suppressions.add(house, loop_health, "loop", "phone", "complaint", "desk", "push")
+    assert (made["device"], again["id"]) == (device["id"], made["id"])
+    to = {"id": device["id"]}.get(recipient, recipient)
+    message_id = await push(house, loop_health, clock, recipient=to)
+    await worker.once()
+    shown = await messages.get_scheduled(house, loop_health, UUID(message_id))
+    assert (shown["status"], shown["failure_reason"]) == ("suppressed", "suppressed_complaint")
+    explained = await messages.explain(house, loop_health, UUID(message_id))
+    assert made["id"] in {each["id"] for each in explained["facts"]}
+    assert await taken(house, loop_health) == []

@@ -367,6 +367,17 @@ def test_no_text_becomes_a_header(subject: str, name: str, text: str, body: str)
     assert raw.isascii()
 
 
+def test_the_address_to_unsubscribe_at_is_whole_on_one_line() -> None:
+    url = "https://comms.example.org/u/" + "Az09-_" * 150
+    for recipient in ("ada@example.org", "zoë@example.org"):
+        content = replace(OUTGOING.content, unsubscribe_url=url)
+        raw = compose(replace(OUTGOING, content=content, recipient=recipient), NOW).content
+        assert f"\r\nList-Unsubscribe: <{url}>\r\n".encode() in raw
+        assert b"\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n" in raw
+        assert max(map(len, raw.split(b"\r\n"))) <= 998
+    assert b"List-Unsubscribe" not in compose(OUTGOING, NOW).content
+
+
 def lines(text: str) -> list[str]:
     """As mail knows them, whatever ended each; the last one is ended for the writer."""
     return re.split("\r\n|\r|\n", re.sub(r"(\r\n|\r|\n)\Z", "", text))

@@ -356,3 +356,24 @@ async def test_who_may_report_is_told_where() -> None:
     assert telnyx_asked.json["webhook_url"] == vonage_asked.form["callback"] == url
     name, path = "vonage/sms.yml", "/{format}"
     assert complaints(name, path, FORM, typed(name, path, vonage_asked.form)) == []
+
+
+@pytest.mark.parametrize("case", MAILS, ids=lambda case: case.kind)
+async def test_every_vendor_is_told_where_one_click_unsubscribes(case: Case) -> None:
+    url = "https://comms.example.org/u/" + "Az09-_" * 60
+    kept = await asked(case)
+    assert "List-Unsubscribe" not in str(kept.body)
+    request = await asked(case, content=replace(MAIL.content, unsubscribe_url=url))
+    said: dict[str, Any]
+    members: dict[str, Any] = {} if case is MAILGUN else request.json
+    if case is MAILGUN:
+        said = {name.removeprefix("h:"): value for name, value in request.form.items()}
+    elif case is POSTMARK:
+        said = {each["Name"]: each["Value"] for each in members["Headers"]}
+    elif case.kind == "ses":
+        headers = members["Content"]["Simple"]["Headers"]
+        said = {each["Name"]: each["Value"] for each in headers}
+    else:
+        said = members["headers"]
+    assert said["List-Unsubscribe"] == f"<{url}>"
+    assert said["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"

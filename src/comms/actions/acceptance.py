@@ -14,7 +14,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from comms.actions import devices, permission, persons, supersession
+from comms.actions import addresses, devices, permission, persons, supersession
 from comms.actions.house import House
 from comms.actions.messages import show_message
 from comms.actions.person_keys import Sealing
@@ -165,7 +165,9 @@ async def _check(house: House, caller: Caller, asked: _Asked) -> tuple[rows.NewM
     now = house.clock.now()
     time.check_bounds(asked.when, now, template["max_late"], house.settings.schedule_horizon_days)
     hipaa = asked.is_hipaa
-    await house.setup.prove(version_id, request.variables, hipaa=hipaa)
+    version = await house.setup.version(version_id)
+    reader = addresses.Reader(request.person_id, request.channel, template["category"])
+    version.prove(addresses.filled(house, brand, version, reader, request.variables), hipaa=hipaa)
     await house.setup.require_route(brand, request.channel, hipaa=hipaa)
     if request.channel == "push":
         await devices.require(house, brand, request.person_id, asked.recipient)

@@ -34,10 +34,9 @@ async def put_consent(
     """Consent as it was given or withdrawn, and where that comes from."""
     caller.act_for(about.brand_id)
     brand = await house.setup.require_brand(about.brand_id)
-    content = [about.person_id, source]
     async with house.database.brand(about.brand_id) as connection:
         person = await house.keys.hold(connection, brand, person_hash(brand.cipher, about.person_id))
-        said = _said(house, caller, brand, person, "consent", about, allowed=opted_in, content=content)
+        said = consent(house, caller, brand, person, about, opted_in=opted_in, source=source)
         await rows.put_consent(connection, said)
     return _show_consent(str(said.id), about, opted_in=opted_in, source=source)
 
@@ -54,7 +53,7 @@ async def consents(
     """The person's consents, given and withdrawn, newest first."""
     caller.act_for(brand_id)
     brand = await house.setup.require_brand(brand_id)
-    key = _key(brand, person_id)
+    key = place(brand, person_id)
     async with house.database.brand(brand_id) as connection:
         found = await rows.consents(connection, *key, before, limit)
     person = await house.keys.one(brand, key[-1])
@@ -63,7 +62,7 @@ async def consents(
             str(row["id"]),
             _about(person, row, person_id),
             opted_in=row["opted_in"],
-            source=_source(person, row),
+            source=source_of(person, row),
         )
         for row in found
     ]
@@ -73,15 +72,15 @@ async def check(house: House, caller: Caller, about: About) -> dict[str, Any]:
     """What the person's consent says now; preferences and suppressions are not asked."""
     caller.act_for(about.brand_id)
     brand = await house.setup.require_brand(about.brand_id)
-    bucket, _, hashed = _key(brand, about.person_id)
+    bucket, _, hashed = place(brand, about.person_id)
     async with house.database.brand(about.brand_id) as connection:
-        row = await rows.consent(connection, bucket, _said_id(brand, "consent", about))
+        row = await rows.consent(connection, bucket, row_id_of(brand, "consent", about))
     reason = consent_reason(about.category, row["opted_in"] if row else None)
     return {
         "consented": reason in {"transactional_bypass", "opted_in"},
         "reason": reason,
         "opted_in": row["opted_in"] if row else None,
-        "source": _source(await house.keys.one(brand, hashed), row) if row else None,
+        "source": source_of(await house.keys.one(brand, hashed), row) if row else None,
     }
 
 
@@ -89,10 +88,9 @@ async def put_preference(house: House, caller: Caller, about: About, *, enabled:
     """The person's own switch."""
     caller.act_for_person(about.brand_id, about.person_id)
     brand = await house.setup.require_brand(about.brand_id)
-    content = [about.person_id]
     async with house.database.brand(about.brand_id) as connection:
         person = await house.keys.hold(connection, brand, person_hash(brand.cipher, about.person_id))
-        said = _said(house, caller, brand, person, "preference", about, allowed=enabled, content=content)
+        said = preference(house, caller, brand, person, about, enabled=enabled)
         await rows.put_preference(connection, said)
     return _show_preference(str(said.id), about, enabled=enabled)
 
@@ -104,12 +102,35 @@ async def preferences(
     caller.act_for_person(brand_id, person_id)
     brand = await house.setup.require_brand(brand_id)
     async with house.database.brand(brand_id) as connection:
-        found = await rows.preferences(connection, *_key(brand, person_id), before, limit)
+        found = await rows.preferences(connection, *place(brand, person_id), before, limit)
     person = await house.keys.one(brand, person_hash(brand.cipher, person_id))
     return [
         _show_preference(str(row["id"]), _about(person, row, person_id), enabled=row["enabled"])
         for row in found
     ]
+
+
+def consent(
+    house: House,
+    caller: Caller,
+    brand: Brand,
+    person: PersonCipher,
+    about: About,
+    *,
+    opted_in: bool,
+    source: str,
+) -> rows.Said:
+    """The row that says so."""
+    content = [about.person_id, source]
+    return _said(house, caller, brand, person, "consent", about, allowed=opted_in, content=content)
+
+
+def preference(
+    house: House, caller: Caller, brand: Brand, person: PersonCipher, about: About, *, enabled: bool
+) -> rows.Said:
+    """The row that says so."""
+    content = [about.person_id]
+    return _said(house, caller, brand, person, "preference", about, allowed=enabled, content=content)
 
 
 def _said(
@@ -123,8 +144,8 @@ def _said(
     allowed: bool,
     content: list[str],
 ) -> rows.Said:
-    bucket, _, hashed = _key(brand, about.person_id)
-    row_id = _said_id(brand, kind, about)
+    bucket, _, hashed = place(brand, about.person_id)
+    row_id = row_id_of(brand, kind, about)
     return rows.Said(
         bucket=bucket,
         id=row_id,
@@ -140,11 +161,12 @@ def _said(
     )
 
 
-def _said_id(brand: Brand, kind: str, about: About) -> UUID:
+def row_id_of(brand: Brand, kind: str, about: About) -> UUID:
+    """Of the one row in which that is said."""
     return said_id(brand.cipher, kind, about.person_id, about.channel, about.category)
 
 
-def _key(brand: Brand, person_id: str) -> tuple[int, str, bytes]:
+def place(brand: Brand, person_id: str) -> tuple[int, str, bytes]:
     """Where the person's rows are: bucket, brand_id, person_hash."""
     hashed = person_hash(brand.cipher, person_id)
     return bucket_of_digest(hashed), brand.brand_id, hashed
@@ -155,7 +177,8 @@ def _about(person: PersonCipher, row: asyncpg.Record, person_id: str) -> About:
     return About(row["brand_id"], ERASED if erased else person_id, row["channel"], row["category"])
 
 
-def _source(person: PersonCipher, row: asyncpg.Record) -> str:
+def source_of(person: PersonCipher, row: asyncpg.Record) -> str:
+    """Where a consent comes from."""
     sealed = Sealed(row["content"])
     if person.is_erased(sealed):
         return ERASED

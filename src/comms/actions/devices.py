@@ -114,6 +114,11 @@ def identify(brand: Brand, token: str) -> UUID:
     return UUID(bytes=brand.cipher.digest("device", _one_spelling(token))[:16], version=5)
 
 
+def meant(brand: Brand, recipient: str) -> UUID:
+    """The device that a push to `recipient` goes to, by its id or by its token."""
+    return _named(recipient) or identify(brand, recipient)
+
+
 def _one_spelling(token: str) -> str:
     if _looks_like_a_subscription(token):
         try:

@@ -21,8 +21,8 @@ from comms.domain.caller import Caller
 from comms.domain.content import Sealed
 from comms.domain.ids import bucket_of_digest
 from comms.domain.schedule import show
+from comms.store import devices, keys
 from comms.store import erasure as rows
-from comms.store import keys
 from comms.store import setup as setup_rows
 from comms.store.database import Connection
 from comms.store.erasure import Address
@@ -67,12 +67,17 @@ async def _addresses(house: House, connection: Connection, brand: Brand, person:
         sealed = Sealed(row["address"])
         if not cipher.is_erased(sealed):
             found.append(_address(brand, row["channel"], cipher.open(sealed, row["id"], "address")))
-    return found
+    theirs = await devices.of_person(connection, brand.brand_id, person.person_hash, None)
+    return found + [_suppressible(brand, "push", str(row["device_id"])) for row in theirs]
 
 
 def _address(brand: Brand, channel: str, address: bytes) -> Address:
     _, recipient, _ = msgspec.json.decode(address)
-    digest = address_hash(brand.cipher, channel, recipient)
+    return _suppressible(brand, channel, recipient)
+
+
+def _suppressible(brand: Brand, channel: str, recipient: str) -> Address:
+    digest = address_hash(brand, channel, recipient)
     return Address(bucket_of_digest(digest), channel, digest)
 
 

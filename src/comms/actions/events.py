@@ -183,7 +183,6 @@ async def _act(
 ) -> None:
     """A bounce for good or a complaint ends the address, or the device; an unsubscribe less than that."""
     new: list[suppressions.NewSuppression] = []
-    at: list[datetime] = []
     for event, row in heard:
         reason, channel = _reason(event, row["channel"]), row["channel"]
         brand = await house.setup.brand(row["brand_id"]) if reason else None
@@ -200,10 +199,10 @@ async def _act(
             _, recipient, _ = msgspec.json.decode(address)
         except CannotOpen:
             continue  # erased: nobody knows any more who that was
-        new.append(suppression(brand, channel, recipient, reason, f"message {message_id}", now))
-        at.append(min(event.at, now))
+        said = (reason, f"message {message_id}", now, min(event.at, now))
+        new.append(suppression(brand, channel, recipient, *said))
     if new:
-        await suppressions.add_heard(connection, new, at)
+        await suppressions.add_heard(connection, new)
 
 
 async def _forget(

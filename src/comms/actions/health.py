@@ -48,6 +48,8 @@ async def examine(house: House) -> list[Finding]:
     ]
     findings += await _unheard(house)
     findings += await _unchained(house)
+    if await rows.refusable(house.database.owner):
+        findings.append(_public_url(house.settings.public_url))
     for row in await rows.channels(house.database.owner):
         findings += await _route(house, row["brand_id"], row["channel"])
     return findings
@@ -109,6 +111,15 @@ def _no_worker(count: int) -> str | None:
 
 def _stuck(what: str, count: int, advice: str) -> Finding:
     return Finding(what, str(count), advice if count else None)
+
+
+def _public_url(url: str | None) -> Finding:
+    """Where the mails of this installation can be unsubscribed from."""
+    if url is None:
+        return Finding("one-click unsubscribe", "no address", "set COMMS_PUBLIC_URL: mails go out without it")
+    is_good = url.startswith("https://")
+    advice = None if is_good else "COMMS_PUBLIC_URL must begin with https, or mailboxes pass it over"
+    return Finding("one-click unsubscribe", "https" if is_good else "http", advice)
 
 
 async def _route(house: House, brand_id: str, channel: str) -> list[Finding]:

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from comms.actions.acceptor import Acceptor
+from comms.actions.doorbell import Doorbell
 from comms.actions.person_keys import PersonKeys
 from comms.actions.setup import Setup
 from comms.clock import Clock
@@ -32,6 +33,8 @@ class House:
     """What this process counts of itself."""
     outward: Outward = field(default_factory=Outward)
     """Calls to those who want to hear of events."""
+    doorbell: Doorbell = field(default_factory=Doorbell)
+    """Wakes who waits for an inbox to change."""
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the process ends: nothing new is begun, and who waits is told what is known."""
     keys: PersonKeys = field(init=False)

@@ -9,6 +9,8 @@ import asyncpg
 import msgspec
 
 from comms.actions.house import House
+from comms.actions.reading import note_read
+from comms.actions.setup import Brand
 from comms.domain.caller import Caller
 from comms.domain.content import ERASED, Plain, Sealed
 from comms.domain.ids import bucket_of, bucket_of_digest
@@ -16,7 +18,6 @@ from comms.domain.schedule import show
 from comms.privacy.cipher import PersonCipher
 from comms.providers.base import Outgoing
 from comms.store import audit, items
-from comms.store.database import Connection
 
 
 async def put(house: House, group: list[Outgoing]) -> list[Exception | None]:
@@ -53,10 +54,34 @@ async def listed(
     person_hash = brand.cipher.digest("person_id", person_id)
     async with house.database.brand(brand_id) as connection:
         rows = await items.inbox(connection, brand_id, person_hash, before, limit)
-        bucket = bucket_of_digest(person_hash)
-        await _note_read(house, connection, caller, brand_id, bucket, "inbox", [row["id"] for row in rows])
+        if rows:
+            read = [row["id"] for row in rows]
+            await note_read(house, connection, caller, brand_id, bucket_of_digest(person_hash), "inbox", read)
     person = await house.keys.one(brand, person_hash)
     return [_show_item(person, row) for row in rows]
+
+
+async def opened(house: House, caller: Caller, brand: Brand, person_hash: bytes) -> int:
+    """Somebody begins to listen; the `n` of the person's newest item, 0 where there is none."""
+    async with house.database.brand(brand.brand_id) as connection:
+        _, newest = await items.unread(connection, brand.brand_id, person_hash)
+        key = (brand.brand_id, bucket_of_digest(person_hash))
+        await note_read(house, connection, caller, *key, "inbox", [])
+    return newest
+
+
+async def arrived(
+    house: House, caller: Caller, brand: Brand, person_hash: bytes, after: int, limit: int
+) -> tuple[list[tuple[int, dict[str, Any]]], int]:
+    """The person's items after the `n`th, each with its own, oldest first; and how many are not read."""
+    async with house.database.brand(brand.brand_id) as connection:
+        rows = await items.arrived(connection, brand.brand_id, person_hash, after, limit)
+        count, _ = await items.unread(connection, brand.brand_id, person_hash)
+        if rows:
+            key, read = (brand.brand_id, bucket_of_digest(person_hash)), [row["id"] for row in rows]
+            await note_read(house, connection, caller, *key, "inbox", read)
+    person = await house.keys.one(brand, person_hash) if rows else None
+    return [(row["n"], _show_item(person, row)) for row in rows if person], count
 
 
 async def bulk_read(house: House, caller: Caller, brand_id: str, person_id: str, wanted: list[UUID]) -> int:
@@ -69,6 +94,8 @@ async def bulk_read(house: House, caller: Caller, brand_id: str, person_id: str,
         for item in read:
             key = (bucket_of(item), item, brand_id, now)
             await audit.note(connection, audit.Note(*key, "read", None, caller.actor, caller.request_id))
+        if read:
+            await items.ring(connection, person_hash)
     return len(read)
 
 
@@ -101,7 +128,8 @@ async def outbox(
     async with house.database.brand(brand_id) as connection:
         rows = await items.sandbox(connection, brand_id, before, limit)
         read = [row["message_id"] for row in rows]
-        await _note_read(house, connection, caller, brand_id, 0, "sandbox", read)
+        if read:
+            await note_read(house, connection, caller, brand_id, 0, "sandbox", read)
     persons = await house.keys.many(brand, [row["person_hash"] for row in rows])
     shown = [_show_kept(persons[row["person_hash"]], row) for row in rows]
     return shown, rows[-1]["n"] if len(rows) == limit else None
@@ -112,7 +140,9 @@ def _seal(outgoing: Outgoing, content: dict[str, Any], field: str) -> Sealed:
     return outgoing.seal(Plain(msgspec.json.encode(content)), field)
 
 
-def _opened(person: PersonCipher, sealed: Sealed, row: UUID, field: str, *names: str) -> dict[str, Any]:
+def opened_content(
+    person: PersonCipher, sealed: Sealed, row: UUID, field: str, *names: str
+) -> dict[str, Any]:
     """The content; of a person who was erased, that they were."""
     if person.is_erased(sealed):
         return dict.fromkeys(names, ERASED)
@@ -120,27 +150,9 @@ def _opened(person: PersonCipher, sealed: Sealed, row: UUID, field: str, *names:
     return content
 
 
-async def _note_read(
-    house: House,
-    connection: Connection,
-    caller: Caller,
-    brand_id: str,
-    bucket: int,
-    of: str,
-    read: list[UUID],
-) -> None:
-    """Whose content somebody reads: one entry a call, with the messages that it showed."""
-    if not read:
-        return
-    details = {"of": of, "message_ids": [str(each) for each in dict.fromkeys(read)]}
-    key = (bucket, None, brand_id, house.clock.now())
-    done = audit.Note(*key, "content_read", details, caller.actor, caller.request_id)
-    await audit.note(connection, done)
-
-
 def _show_item(person: PersonCipher, row: asyncpg.Record) -> dict[str, Any]:
     names = ("person_id", "title", "body", "url")
-    content = _opened(person, Sealed(row["content"]), row["id"], "inbox", *names)
+    content = opened_content(person, Sealed(row["content"]), row["id"], "inbox", *names)
     return {
         "id": str(row["id"]),
         "brand_id": row["brand_id"],
@@ -157,7 +169,7 @@ def _show_item(person: PersonCipher, row: asyncpg.Record) -> dict[str, Any]:
 
 def _show_kept(person: PersonCipher, row: asyncpg.Record) -> dict[str, Any]:
     names = ("recipient", "subject", "body")
-    content = _opened(person, Sealed(row["content"]), row["message_id"], "sandbox", *names)
+    content = opened_content(person, Sealed(row["content"]), row["message_id"], "sandbox", *names)
     return {
         "message_id": str(row["message_id"]),
         "channel": row["channel"],

@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from comms.actions import explanation, persons
+from comms.actions import addresses, explanation, persons
 from comms.actions.house import House
 from comms.domain import schedule as time
 from comms.domain.caller import Caller
@@ -176,14 +176,15 @@ async def _apply(
         when = time.read(asked.scheduled_at)
         time.check_bounds(when, house.clock.now(), template["max_late"], house.settings.schedule_horizon_days)
         deadline = when.instant + timedelta(seconds=template["max_late"])
-    version_id = row["version_id"]
+    version_id, person_id = row["version_id"], (await _address(house, row))["person_id"]
     if asked.current_version:
-        person_id = (await _address(house, row))["person_id"]
         version_id = await persons.version(house, brand, template, person_id) or version_id
     variables, person = asked.variables, await house.keys.hold(connection, brand, row["person_hash"])
     if variables is None:
         variables = msgspec.json.decode(person.open(Sealed(row["variables"]), row["id"], "variables"))
-    await house.setup.prove(version_id, variables, hipaa=row["hipaa"])
+    version = await house.setup.version(version_id)
+    reader = addresses.Reader(person_id, row["channel"], template["category"])
+    version.prove(addresses.filled(house, brand, version, reader, variables), hipaa=row["hipaa"])
     await house.setup.require_route(brand, row["channel"], hipaa=row["hipaa"])
     sealed = person.seal(Plain(msgspec.json.encode(variables)), row["id"], "variables")
     changed = [name for name in ("scheduled_at", "variables") if getattr(asked, name) is not None]

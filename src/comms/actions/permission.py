@@ -12,6 +12,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from comms.actions import devices
 from comms.actions.facts import place, value_hash
 from comms.actions.house import House
 from comms.actions.setup import Brand
@@ -142,15 +143,19 @@ def said_id(cipher: Cipher, kind: str, person_id: str, channel: str, category: s
     return UUID(bytes=digest, version=5)
 
 
-def address_hash(cipher: Cipher, channel: str, recipient: str) -> bytes:
-    """By which an address's suppressions are found; its bucket is where they are."""
-    return cipher.digest(f"address/{channel}", folded(recipient))
+def address_hash(brand: Brand, channel: str, recipient: str) -> bytes:
+    """By which an address's suppressions are found; its bucket is where they are. A device is one by its
+    id and by its token.
+    """
+    if channel == "push":
+        recipient = str(devices.meant(brand, recipient))
+    return brand.cipher.digest(f"address/{channel}", folded(recipient))
 
 
 def _keys(asked: Asked) -> rows.Keys:
     cipher = asked.brand.cipher
     person = person_hash(cipher, asked.person_id)
-    address = address_hash(cipher, asked.channel, asked.recipient)
+    address = address_hash(asked.brand, asked.channel, asked.recipient)
     said = (asked.person_id, asked.channel, asked.category)
     return rows.Keys(
         brand_id=asked.brand.brand_id,

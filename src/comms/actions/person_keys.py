@@ -91,6 +91,24 @@ class PersonKeys:
             await rows.put(connection, person, generation, epoch, wrapped, self._clock.now())
         raise Unavailable
 
+    async def hold_all(
+        self, connection: Connection, brand: Brand, person_hashes: Iterable[bytes]
+    ) -> dict[bytes, PersonCipher]:
+        """The same for many persons of a brand, in their order, so that two who do it do not embrace."""
+        wanted = sorted(key_of(brand, each) for each in set(person_hashes))
+        for _ in range(_TRIES):
+            held = {row["person_hash"]: row for row in await rows.hold_all(connection, wanted)}
+            lacking = [each for each in wanted if each.person_hash not in held]
+            if not lacking:
+                return {
+                    each.person_hash: self._cipher(brand, each, held[each.person_hash]) for each in wanted
+                }
+            before = {row["person_hash"]: row for row in await rows.persons(connection, lacking)}
+            for person in lacking:
+                _, generation, epoch, wrapped = await self._make(person, before.get(person.person_hash))
+                await rows.put(connection, person, generation, epoch, wrapped, self._clock.now())
+        raise Unavailable
+
     async def one(
         self, brand: Brand, person_hash: bytes, connection: Connection | None = None
     ) -> PersonCipher:

@@ -205,14 +205,6 @@ class Setup:
             self._versions[version_id] = publish(msgspec.convert(row["source"], Source))
         return self._versions[version_id]
 
-    async def prove(self, version_id: UUID, variables: dict[str, Any], *, hipaa: bool) -> None:
-        """An accepted message renders: so it is rendered once, now. Refuses what it would lack or leak."""
-        version = await self.version(version_id)
-        if hipaa:
-            version.check_surfaces(undeclared_is_phi=True)
-        version.check(variables)
-        version.prove(variables)
-
     async def route(self, brand: Brand, channel: str, *, hipaa: bool) -> list[Account]:
         """The providers that may take such a message of this brand, in order."""
         found = [await self.account(provider_id) for provider_id in brand.settings.routes.of(channel)]

@@ -10,15 +10,17 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from comms.actions import devices
 from comms.actions.house import House
 from comms.actions.permission import address_hash
 from comms.actions.setup import Brand
+from comms.domain.brand import Channel
 from comms.domain.caller import Caller
 from comms.domain.content import ERASED, Plain, Sealed
 from comms.domain.errors import Refused, not_found
 from comms.domain.ids import bucket_of, bucket_of_digest, message_id
 from comms.domain.permission import WEIGHT, Reason
-from comms.domain.recipient import normalise
+from comms.domain.recipient import PERSON, normalise
 from comms.domain.schedule import show
 from comms.store import suppressions as rows
 
@@ -30,19 +32,34 @@ _REPORTED: dict[str, Reason] = {
     **dict.fromkeys(("unsubscribe", "unsubscribed", "groupunsubscribe"), "unsubscribe"),
 }
 """What vendors call these, by its letters. A soft bounce has another name with each, and is none."""
+MEMBERS: dict[str, Channel] = {"email": "email", "number": "sms", "device": "push"}
+"""What an address is called, and the channel that it is of. In-app needs none: the inbox is the person's."""
+
+_NAMES = {channel: member for member, channel in MEMBERS.items()}
+_WANTED = {
+    "email": "email must be one e-mail address, such as ada@example.org.",
+    "sms": "number must be a telephone number in E.164 form, such as +15555550123.",
+    "push": "device must be a device's id or its token, without control characters.",
+}
 
 
 async def add(
-    house: House, caller: Caller, brand_id: str, email: str, reason: Reason, source: str
+    house: House,
+    caller: Caller,
+    brand_id: str,
+    address: str,
+    reason: Reason,
+    source: str,
+    channel: Channel = "email",
 ) -> dict[str, Any]:
     """Suppress an address. One that stands for the same reason is answered as it is."""
     caller.act_for(brand_id)
-    brand, address, now = await house.setup.require_brand(brand_id), _address(email), house.clock.now()
-    new = suppression(brand, "email", address, reason, source, now)
+    brand, now = await house.setup.require_brand(brand_id), house.clock.now()
+    new = suppression(brand, channel, spelt(brand, channel, address), reason, source, now)
     by = (caller.actor, caller.request_id)
     async with house.database.brand(brand_id) as connection:
         [row] = await rows.add(connection, [new], now, *by)
-    return _show(brand, row)
+    return show_suppression(brand, row)
 
 
 async def report(
@@ -51,7 +68,8 @@ async def report(
     """Suppress an address by a report of a bounce, a complaint, an unsubscribe; False: it is none of them."""
     reason = _REPORTED.get("".join(each for each in said.lower() if each.isalpha()))
     caller.act_for(brand_id)
-    brand, address, now = await house.setup.require_brand(brand_id), _address(email), house.clock.now()
+    brand, now = await house.setup.require_brand(brand_id), house.clock.now()
+    address = spelt(brand, "email", email)
     if reason is None:
         return False
     new = suppression(brand, "email", address, reason, vendor_message_id or "webhooks/email", now)
@@ -61,15 +79,17 @@ async def report(
     return True
 
 
-async def of_address(house: House, caller: Caller, brand_id: str, email: str) -> dict[str, Any] | None:
+async def of_address(
+    house: House, caller: Caller, brand_id: str, address: str, channel: Channel = "email"
+) -> dict[str, Any] | None:
     """The weightiest suppression that stands; None: the address is free."""
     caller.act_for(brand_id)
     brand = await house.setup.require_brand(brand_id)
-    wanted = address_hash(brand.cipher, "email", _address(email))
+    wanted = address_hash(brand, channel, spelt(brand, channel, address))
     async with house.database.brand(brand_id) as connection:
-        standing = await rows.standing(connection, bucket_of_digest(wanted), brand_id, "email", wanted)
+        standing = await rows.standing(connection, bucket_of_digest(wanted), brand_id, channel, wanted)
     weightiest = min(standing, key=lambda row: WEIGHT.index(row["reason"]), default=None)
-    return _show(brand, weightiest) if weightiest else None
+    return show_suppression(brand, weightiest) if weightiest else None
 
 
 async def lift(house: House, caller: Caller, suppression_id: UUID) -> dict[str, Any]:
@@ -80,31 +100,44 @@ async def lift(house: House, caller: Caller, suppression_id: UUID) -> dict[str, 
         row = await rows.get(connection, bucket, suppression_id)
     if row is None:
         raise not_found("suppression")
-    return _show(await house.setup.require_brand(row["brand_id"]), row)
+    return show_suppression(await house.setup.require_brand(row["brand_id"]), row)
 
 
 def suppression(
-    brand: Brand, channel: str, address: str, reason: Reason, source: str, now: datetime
+    brand: Brand,
+    channel: str,
+    address: str,
+    reason: Reason,
+    source: str,
+    now: datetime,
+    since: datetime | None = None,
 ) -> rows.NewSuppression:
-    """The row that suppresses a normalised address; its id carries its bucket."""
-    digest = address_hash(brand.cipher, channel, address)
+    """The row that suppresses a normalised address, `since` a time that may have passed; its id carries its
+    bucket.
+    """
+    digest = address_hash(brand, channel, address)
     new_id = message_id(now, digest, os.urandom(8))
     content = Plain(msgspec.json.encode([address, source]))
     sealed = brand.cipher.seal(content, new_id, "suppression")
-    return rows.NewSuppression(
-        bucket_of_digest(digest), new_id, brand.brand_id, channel, digest, reason, sealed
-    )
+    key = (bucket_of_digest(digest), new_id, brand.brand_id, channel, digest)
+    return rows.NewSuppression(*key, reason, sealed, since or now)
 
 
-def _address(email: str) -> str:
+def spelt(brand: Brand, channel: Channel, address: str) -> str:
+    """The address in its one spelling, a device by its id; 422 `invalid_recipient` where it is none."""
     try:
-        return normalise("email", email)
+        found = normalise(channel, address)
     except Refused as refused:
-        why = "email must be one e-mail address, such as ada@example.org."
-        raise Refused(422, refused.code, why) from None
+        raise Refused(422, refused.code, _WANTED[channel]) from None
+    if channel != "push":
+        return found
+    if found == PERSON:
+        raise Refused(422, "invalid_recipient", "device must be one device: a person withdraws consent.")
+    return str(devices.meant(brand, found))
 
 
-def _show(brand: Brand, row: asyncpg.Record) -> dict[str, Any]:
+def show_suppression(brand: Brand, row: asyncpg.Record) -> dict[str, Any]:
+    """A suppression with the published members; its address under the name of its kind."""
     address = source = ERASED
     if row["content"]:
         opened = brand.cipher.open(Sealed(row["content"]), row["id"], "suppression")
@@ -112,7 +145,7 @@ def _show(brand: Brand, row: asyncpg.Record) -> dict[str, Any]:
     return {
         "id": str(row["id"]),
         "brand_id": row["brand_id"],
-        "email": address,
+        _NAMES[row["channel"]]: address,
         "reason": row["reason"],
         "source": source,
         "suppressed_at": show(row["suppressed_at"]),

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import msgspec
 
+from comms.actions import addresses
 from comms.actions.house import House
 from comms.domain.caller import ANY, Caller
 from comms.domain.errors import Refused, not_found
@@ -86,9 +87,19 @@ async def add_version(
     async with house.database.owner.acquire() as connection, connection.transaction():
         template = _visible(caller, await rows.one(connection, "lock_template", template_id))
         source = msgspec.convert({"channel": template["channel"], **given}, Source)
-        variables = publish(source).variables
+        version = publish(source)
+        version.check_reserved(addresses.unfillable(house, template["category"]))
         kept, published = msgspec.to_builtins(source), None if draft else now
-        values = (template_id, template["brand_id"], kept, variables, locale, published, caller.actor, now)
+        values = (
+            template_id,
+            template["brand_id"],
+            kept,
+            version.variables,
+            locale,
+            published,
+            caller.actor,
+            now,
+        )
         row = await rows.write(connection, "add_version", uuid4(), *values)
         assert row is not None  # noqa: S101 - an insert answers its row
         if not draft:

@@ -52,13 +52,13 @@ async def obey(house: House, connection: Connection, provider_id: str, text: Inb
         log.warning("text_for_nobody", provider_id=provider_id, keyword=said)
     details = {"provider_id": provider_id, "keyword": said}
     for brand in brands:
-        bucket = bucket_of_digest(address_hash(brand.cipher, "sms", number))
+        bucket = bucket_of_digest(address_hash(brand, "sms", number))
         await rows.note(connection, [rows.Note(bucket, None, brand.brand_id, at, "text_received", details)])
-        stop = suppression(brand, "sms", number, "stop", f"a text to {provider_id}", now)
+        stop = suppression(brand, "sms", number, "stop", f"a text to {provider_id}", now, at)
         if said == "stop":
-            await suppressions.add_heard(connection, [stop], [at])
+            await suppressions.add_heard(connection, [stop])
         elif said == "start":
-            await suppressions.start(connection, stop, at)
+            await suppressions.start(connection, stop)
     return [Help(brand, number, f"{provider_id}/{text.id}") for brand in brands] if said == "help" else []
 
 

@@ -15,6 +15,7 @@ from comms.cli.keys import keys
 from comms.cli.messages import message
 from comms.cli.shared import Commands, data_dir_option, in_force, port_option
 from comms.cli.tokens import token
+from comms.cli.transfers import CONSENTS, PREFERENCES, SUPPRESSIONS
 from comms.settings import describe
 
 
@@ -139,5 +140,7 @@ def show_settings() -> None:
 main.add_command(message)
 main.add_command(token)
 main.add_command(keys)
+for transfers in (CONSENTS, PREFERENCES, SUPPRESSIONS):
+    main.add_command(transfers)
 main.add_command(doctor)
 main.add_command(audit)

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import click
+import msgspec
 import structlog
 import uvicorn
 import uvloop
@@ -54,6 +55,8 @@ def run(
     """Run the parts until SIGTERM or Ctrl-C, then let what is in flight finish; in so many `processes`."""
     _tame_garbage_collection()
     listener = _listen(settings.host, settings.port) if api else None
+    if listener and meanwhile and not settings.public_url:  # a demonstration's links are followed here
+        settings = msgspec.structs.replace(settings, public_url=_address(listener))
     figures = _figures(settings) if not api or processes > 1 else None
     key = wiring.master_key(settings)
     with wiring.database(settings, share=not (api and worker)) as found:

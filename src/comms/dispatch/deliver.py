@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -17,7 +18,7 @@ import asyncpg
 import msgspec
 import structlog
 
-from comms.actions import devices, permission
+from comms.actions import addresses, devices, permission
 from comms.actions.addressed import addressed
 from comms.actions.house import House
 from comms.actions.setup import Account, Brand
@@ -32,6 +33,8 @@ from comms.dispatch.ways import reaching
 from comms.dispatch.work import NOT_CALLED, WORDS, Delivery, Work
 from comms.domain.content import Plain, Rendered, Sealed
 from comms.domain.outcome import Standing, goes_on, told
+from comms.domain.permission import refusal
+from comms.domain.recipient import PERSON
 from comms.gather import Gather
 from comms.privacy.cipher import PersonCipher
 from comms.providers.base import Device, Misconfigured, TryLater
@@ -160,11 +163,27 @@ class Pipeline:
     async def _render(self, work: Work) -> list[Delivery]:
         variables = msgspec.json.decode(work.person.open(work.claim.variables, work.id, "variables"))
         version = await self._house.setup.version(work.claim.version_id)
-        content = version.render(variables)
+        reader = addresses.Reader(work.person_id, work.claim.channel, work.category)
+        made = version.render(addresses.filled(self._house, work.brand, version, reader, variables))
+        content = replace(made, unsubscribe_url=addresses.one_click(self._house, work.brand, reader))
         if work.claim.channel != "push":
             return [_new_delivery(work, 0, work.recipient, content, None)]
         found = await devices.reached(self._house, work.brand, work.person_id, work.recipient)
+        found = await self._unsuppressed(work, found) if work.recipient == PERSON else found
         return [_new_delivery(work, n, each.token, content, each) for n, each in enumerate(found)]
+
+    async def _unsuppressed(self, work: Work, found: list[Device]) -> list[Device]:
+        """A person's devices but those that are suppressed; where all are, the message ends as theirs do."""
+        about, message = work.judged.about, work.judged.message
+        judged = await asyncio.gather(
+            *(self._judge.judge(about._replace(recipient=each.token), message) for each in found)
+        )
+        free = [
+            each for each, knows in zip(found, judged, strict=True) if refusal(knows.facts.permission) is None
+        ]
+        if found and not free:
+            work.judged = judged[0]
+        return free
 
     async def _calls(self, work: Work) -> list[_Call]:
         """What this attempt hands over, and along which way."""

@@ -26,10 +26,12 @@ class Rendered:
 
     `subject` is the e-mail's subject, or the title of a push or in-app message;
     None for SMS. `body` is HTML for e-mail, text elsewhere. `text` is the plain
-    part of an e-mail, None for other channels.
+    part of an e-mail, None for other channels. `unsubscribe_url` is where an e-mail
+    that is not transactional can be unsubscribed from with one click (RFC 8058).
     """
 
     subject: str | None
     body: str
     text: str | None = None
     action_url: str | None = None
+    unsubscribe_url: str | None = None

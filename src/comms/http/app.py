@@ -12,9 +12,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from comms.actions.house import House
 from comms.domain.errors import Refused
-from comms.http import docs_page
+from comms.http import docs_page, links
 from comms.http.metrics import Metered, show_metrics
 from comms.http.openapi import document
+from comms.http.pages import STYLE
 from comms.http.routes import ROUTES
 from comms.http.routing import Answer, Call, Resource, Route, refuse, respond, unknown_method
 from comms.http.shapes.health import Health
@@ -58,7 +59,9 @@ OPEN = [
 _OBSERVED = [route for route in OPEN if route.path != "/readyz"]
 
 
-DOCUMENT = document([*ROUTES, *OPEN])
+_ALL = [*ROUTES, *links.ROUTES, *OPEN]
+
+DOCUMENT = document(_ALL)
 """OpenAPI 3.1: what is written of the service and what is served are one."""
 
 
@@ -68,8 +71,9 @@ def application(house: House, beside: Mapping[str, ASGIApp] = MappingProxyType({
         "/v1/openapi.json": Page(msgspec.json.encode(DOCUMENT), "application/json"),
         "/docs": Page(docs_page.page(DOCUMENT).encode(), "text/html; charset=utf-8"),
         "/docs/style.css": Page(docs_page.STYLE.encode(), "text/css; charset=utf-8"),
+        "/pages.css": Page(STYLE, "text/css; charset=utf-8"),
     }
-    return _metered(house, {**_resources(house, [*ROUTES, *OPEN]), **pages, **beside})
+    return _metered(house, {**_resources(house, _ALL), **pages, **beside})
 
 
 def observatory(house: House) -> ASGIApp:
@@ -94,19 +98,27 @@ async def _nothing(_scope: Scope, _receive: Receive, send: Send) -> None:
 
 
 class Addresses:
-    """Finds who answers at an address. One that is all words is found at once, and before any pattern."""
+    """Finds who answers at an address. One that is all words is found at once, and before any pattern;
+    a person may be called `import`, though: what the words do not answer to, a pattern may. No id is a word.
+    """
 
-    def __init__(self, answering: Mapping[str, ASGIApp], otherwise: ASGIApp) -> None:
+    def __init__(self, answering: Mapping[str, Metered], otherwise: ASGIApp) -> None:
         self._otherwise = otherwise
         self._words = {path: who for path, who in answering.items() if "{" not in path}
         self._patterns = [(_pattern(path), who) for path, who in answering.items() if "{" in path]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand the request on, with the names that stand in its address."""
-        answering = self._words.get(scope["path"]) or self._match(scope) or self._otherwise
-        await answering(scope, receive, send)
+        named = self._words.get(scope["path"])
+        if named is None:
+            named = self._match(scope)
+        elif not named.answers(scope["method"]):
+            matched = self._match(scope)
+            is_a_name = matched is not None and "id" not in scope["path_params"]
+            named = matched if matched and is_a_name and matched.answers(scope["method"]) else named
+        await (named or self._otherwise)(scope, receive, send)
 
-    def _match(self, scope: Scope) -> ASGIApp | None:
+    def _match(self, scope: Scope) -> Metered | None:
         for pattern, who in self._patterns:
             if found := pattern.fullmatch(scope["path"]):
                 scope["path_params"] = found.groupdict()

@@ -19,11 +19,11 @@ from comms.domain.caller import Caller
 from comms.domain.errors import Refused
 from comms.http import parsing
 from comms.http.codes import WRITE
-from comms.http.lines import Line, Lines, Window
+from comms.http.lines import SILENCE_SECONDS, Line, Lines, Window, pieces
 from comms.http.messages import asked
 from comms.http.routing import NDJSON, Answer, Call, Route, too_large, too_slow
 from comms.http.shapes.messages import LineVerdict, Schedule
-from comms.http.spool import Spool
+from comms.http.spool import Spool, spoken
 
 _LINES = 1024
 _BYTES = 4 * 1024 * 1024
@@ -31,8 +31,6 @@ _BYTES = 4 * 1024 * 1024
 
 _BREATH = 16
 """Lines that are begun before others get their turn: a few milliseconds."""
-
-_SILENCE_SECONDS = 30.0
 
 
 async def schedule_batch(call: Call) -> Answer:
@@ -57,17 +55,9 @@ class _Exchange:
         self._spool = Spool()
         self._faults: dict[type[Exception], Refused] = {}
 
-    async def pieces(self) -> AsyncGenerator[bytes, None]:
+    def pieces(self) -> AsyncGenerator[bytes, None]:
         """Verdicts as they come, some at a time."""
-        parts = [asyncio.create_task(self._read()), asyncio.create_task(self._tell())]
-        try:
-            while piece := await self._spool.take():
-                yield piece
-        finally:
-            for part in parts:
-                part.cancel()
-            await asyncio.wait(parts)
-            self._spool.release()
+        return spoken(self._spool, self._read(), self._tell())
 
     async def _read(self) -> None:
         """Begin every line. Where the client goes away, what was begun is seen through."""
@@ -76,18 +66,13 @@ class _Exchange:
         except ClientDisconnect:
             pass
         except TimeoutError:
-            refused = too_slow("Nothing more came for", _SILENCE_SECONDS)
+            refused = too_slow("Nothing more came for", SILENCE_SECONDS)
             await self._begin([Line(self._lines.number, b"")], refused)
         finally:
             self._order.put_nowait(None)
 
     async def _begin_all(self) -> None:
-        body = self._call.request.stream()
-        while True:
-            async with asyncio.timeout(_SILENCE_SECONDS):
-                piece = await anext(body, None)
-            if piece is None:
-                break
+        async for piece in pieces(self._call.request, SILENCE_SECONDS):
             await self._begin(self._lines.feed(piece), await self._who())
         await self._begin(self._lines.end(), await self._who())
 

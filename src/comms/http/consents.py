@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from comms.actions import consents
+from datetime import timedelta
+
+from comms.actions import addresses, consents
+from comms.domain.schedule import show
 from comms.http.codes import INVALID, PREFERENCES
 from comms.http.messages import cursor, page
 from comms.http.routing import Answer, Call, Route
 from comms.http.shapes.common import BrandQuery
 from comms.http.shapes.consents import (
     About,
+    AskLink,
     Consent,
     ConsentCheck,
     ConsentList,
+    MadeLink,
     Preference,
     PreferenceList,
     PutConsent,
@@ -61,11 +66,32 @@ async def put_preference(call: Call) -> Answer:
     return Answer(made)
 
 
+async def make_preferences_link(call: Call) -> Answer:
+    """Where a person may choose, without a login."""
+    body: AskLink = call.body
+    call.caller.act_for(body.brand_id)
+    brand = await call.house.setup.require_brand(body.brand_id)
+    expires = call.house.clock.now().replace(microsecond=0) + timedelta(seconds=body.expires_in)
+    url = addresses.preferences(call.house, brand, body.person_id, expires)
+    return Answer({"url": url, "expires_at": show(expires)}, 201)
+
+
 def _about(body: About) -> consents.About:
     return consents.About(body.brand_id, body.person_id, body.channel, body.category)
 
 
 ROUTES = [
+    Route(
+        "POST",
+        "/v1/preferences/link",
+        PREFERENCES,
+        make_preferences_link,
+        "Make a link to a person's preferences",
+        {201: MadeLink},
+        {422: (*INVALID, "unknown_brand", "no_public_url")},
+        body=AskLink,
+        tag="permission",
+    ),
     Route(
         "GET",
         "/v1/consents/{person_id}",

@@ -56,8 +56,8 @@ def _operation(document: dict[str, Any], method: str, path: str, operation: dict
 
 
 def _schema(content: dict[str, Any]) -> dict[str, Any]:
-    """Of a body or an answer, whatever its media type."""
-    (described,) = content["content"].values()
+    """Of a body or an answer, whatever its first media type."""
+    described = next(iter(content["content"].values()))
     found: dict[str, Any] = described["schema"]
     return found
 

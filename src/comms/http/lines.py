@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import NamedTuple
 
+from starlette.requests import Request
+
 from comms.http.parsing import LARGEST_BODY
+
+SILENCE_SECONDS = 30.0
+"""For which a client may send nothing."""
 
 
 class Line(NamedTuple):
@@ -22,10 +27,11 @@ class Line(NamedTuple):
 
 
 class Lines:
-    """Cuts pieces into lines. Blank lines are counted and passed over."""
+    """Cuts pieces into lines. Blank lines are counted, and passed over unless they are asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, blank: bool = False) -> None:
         self.number = 1
+        self._blank = blank
         self._begun = bytearray()
         self._too_long = False
 
@@ -40,7 +46,7 @@ class Lines:
     def end(self) -> Iterator[Line]:
         """The line that has begun, unless it is blank."""
         text = None if self._too_long else bytes(self._begun)
-        if text is None or text.strip():
+        if self._blank or text is None or text.strip():
             yield Line(self.number, text)
         self._begun.clear()
         self.number, self._too_long = self.number + 1, False
@@ -49,6 +55,17 @@ class Lines:
         self._too_long = self._too_long or len(self._begun) + len(part) > LARGEST_BODY
         if not self._too_long:
             self._begun += part
+
+
+async def pieces(request: Request, silence: float) -> AsyncIterator[bytes]:
+    """The body as it comes; TimeoutError where nothing more does for so many seconds."""
+    body = request.stream()
+    while True:
+        async with asyncio.timeout(silence):
+            piece = await anext(body, None)
+        if piece is None:
+            return
+        yield piece
 
 
 class Window:

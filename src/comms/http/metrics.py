@@ -20,7 +20,7 @@ _GONE = 499  # nobody heard the answer
 
 async def show_metrics(call: Call) -> Answer:
     """The figures of this process, which are of all brands."""
-    if call.caller is not NOBODY and call.caller.brand_id != ANY:
+    if call.caller.brand_id not in {NOBODY.brand_id, ANY}:
         raise Refused(403, "forbidden", "The figures are of all brands; use a token for any brand.")
     return Answer(await metrics.scrape(call.house), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
 
@@ -32,6 +32,11 @@ class Metered:
         self._metrics = kept
         self._pattern = pattern
         self._answering = answering
+
+    def answers(self, method: str) -> bool:
+        """Does who is behind it know the method? Of who does not say: yes."""
+        known = getattr(self._answering, "methods", None)
+        return known is None or method in known
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand the request on, and note what was answered."""

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from comms import __version__
 from comms.domain.brand import Channel
-from comms.http.routing import NDJSON, Route
+from comms.http.routing import CSV, NDJSON, Route
 from comms.http.shapes.messages import ScheduledMessage
 
 _REF = "#/components/schemas/{name}"
@@ -25,13 +25,16 @@ _REASONS = {
     404: "Not there",
     408: "The body did not come in time",
     409: "Not in this state",
+    410: "Not there any more",
     413: "Too large",
+    415: "Not in a form that is read",
     422: "Understood and refused",
     503: "Not now",
 }
 _HEADERS = {
     "Prefer": "wait=N: how many seconds to wait for the outcome, 0 to 30 (RFC 7240)",
     "X-Brand-Id": "the brand that is meant, where the token is for any",
+    "Last-Event-ID": "the id of the last event that was heard: what came after it follows",
     "Idempotent-Replayed": "true where an earlier request made the message",
     "Location": "where the first message with this key is",
     "Retry-After": "seconds after which it is worth asking again",
@@ -60,6 +63,8 @@ _SIGNED = (
     "A provider's own call: no token, since its signature says whose it is. What stands in the body is the "
     "provider's affair. Twilio's texts are answered with an empty TwiML document."
 )
+_LIMITS: dict[str, dict[str, Any]] = {"id": {"format": "uuid"}, "signed": {"pattern": "^[A-Za-z0-9_-]+$"}}
+"""Of names in addresses."""
 
 Document = dict[str, Any]
 
@@ -100,7 +105,7 @@ def _operation(route: Route, links: Document) -> Document:
             **{
                 str(status): _success(route, status, shape) | links for status, shape in route.answers.items()
             },
-            **{str(status): _error(status, codes) for status, codes in sorted(errors.items())},
+            **{str(status): _error(route, status, codes) for status, codes in sorted(errors.items())},
         },
     }
     if route.scope:
@@ -109,7 +114,8 @@ def _operation(route: Route, links: Document) -> Document:
     if parameters := [*_path_parameters(route), *_query_parameters(route), *_header_parameters(route)]:
         operation["parameters"] = parameters
     if shape := route.body or route.line:
-        operation["requestBody"] = {"required": bool(route.body), "content": _content(route, shape)}
+        media = route.media or _media(route)
+        operation["requestBody"] = {"required": bool(route.body), "content": _content(media, shape)}
     if route.raw:
         operation["requestBody"] = {"required": True, "content": {"*/*": {"schema": {}}}}
         operation["description"] = _SIGNED
@@ -118,14 +124,23 @@ def _operation(route: Route, links: Document) -> Document:
     return operation
 
 
-def _content(route: Route, shape: type[Struct | str]) -> Document:
-    if issubclass(shape, str):
-        return {"text/plain": {"schema": {"type": "string"}}}
-    return {NDJSON if route.line else "application/json": {"schema": _reference(shape)}}
+def _media(route: Route) -> Sequence[str]:
+    """What is answered."""
+    return (NDJSON,) if route.line else route.media or ("application/json",)
+
+
+def _content(media: Sequence[str], shape: type[Struct | str]) -> Document:
+    """Of CSV a schema can only say that it is text."""
+    schema = {"type": "string"} if issubclass(shape, str) else _reference(shape)
+    return {kind: {"schema": {"type": "string"} if kind == CSV else schema} for kind in media}
+
+
+def _text_of(route: Route) -> Sequence[str]:
+    return ("text/html",) if route.page else route.media or ("text/plain",)
 
 
 def _success(route: Route, status: int, shape: type[Struct | str]) -> Document:
-    content = _content(route, shape)
+    content = _content(_text_of(route) if issubclass(shape, str) else _media(route), shape)
     headers = _headers(["Idempotent-Replayed"] if shape is ScheduledMessage and status == 201 else [])
     return {"description": _REASONS[status], "content": content} | headers
 
@@ -147,7 +162,9 @@ def _links(route: Route, routes: Sequence[Route]) -> Document:
     return {"links": {each.name: {"operationId": each.name, "parameters": parameters} for each in followers}}
 
 
-def _error(status: int, codes: Sequence[str]) -> Document:
+def _error(route: Route, status: int, codes: Sequence[str]) -> Document:
+    if route.page:
+        return {"description": _REASONS[status], "content": _content(_text_of(route), str)}
     schema = {
         "type": "object",
         "properties": {"error": {"type": "string", "enum": list(codes)}, "message": {"type": "string"}},
@@ -161,7 +178,7 @@ def _error(status: int, codes: Sequence[str]) -> Document:
 
 def _path_parameters(route: Route) -> Iterator[Document]:
     for name in re.findall(r"{(\w+)}", route.path):
-        limits = {"format": "uuid"} if name == "id" else {"minLength": 1, "maxLength": 255}
+        limits = _LIMITS.get(name, {"minLength": 1, "maxLength": 255})
         schema = {"type": "string", **limits}
         yield {"name": name, "in": "path", "required": True, "schema": schema}
 

@@ -74,8 +74,8 @@ def query(pairs: list[tuple[str, str]], shape: type[Shape]) -> Shape:
 
 
 def check_name(member: str, value: str) -> None:
-    """422 for a name in an address that no name can be like; of an id, 404 says enough."""
-    if member != "id" and ("\0" in value or len(value) > LONGEST_NAME):
+    """422 for a name in an address that no name can be like; of what we made ourselves, 404 says enough."""
+    if member not in {"id", "signed"} and ("\0" in value or len(value) > LONGEST_NAME):
         raise invalid(f"{member} may have {LONGEST_NAME} characters at most, and no NUL character.")
 
 

@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
@@ -33,6 +33,9 @@ log = structlog.get_logger()
 
 NDJSON = "application/x-ndjson"
 """JSON, one value a line (ndjson.org)."""
+
+CSV = "text/csv"
+"""RFC 4180, with a line of names first."""
 
 _BODY_SECONDS = 30
 NOBODY = Caller("nobody", "", frozenset(), UUID(int=0))
@@ -87,7 +90,9 @@ class Route:
 
     `local`: from loopback anybody may call. An answer that is `str` is text. `line` instead of `body`:
     NDJSON comes in, and goes out as the answer, line by line, while the handler reads it. `raw` instead of
-    `body`: bytes come in, so many at most, and are left as they are.
+    `body`: bytes come in, so many at most, and are left as they are. `media`: what the lines that come in
+    may be, or those that go out where none do, instead. `page`: it is a person's, not a program's: HTML
+    comes out, and this is how a refusal looks.
     """
 
     method: str
@@ -100,11 +105,13 @@ class Route:
     body: type[Struct] | None = None
     line: type[Struct] | None = None
     raw: int | None = None
+    media: Sequence[str] = ()
     query: type[Struct] | None = None
     headers: Sequence[str] = ()
     tag: str = "messages"
     person: bool = False
     local: bool = False
+    page: Callable[[Refused], Answer] | None = None
 
     @property
     def name(self) -> str:
@@ -120,6 +127,11 @@ class Resource:
         self._routes = {route.method: route for route in routes}
         if "GET" in self._routes:
             self._routes["HEAD"] = self._routes["GET"]  # RFC 9110, section 9.3.2; the body is left out below
+
+    @property
+    def methods(self) -> frozenset[str]:
+        """Those that it answers to."""
+        return frozenset(self._routes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, whatever happens on the way."""
@@ -147,15 +159,15 @@ class Resource:
         try:
             return await _call(route, self._house, request, request_id)
         except asyncio.CancelledError:  # the service ends, and its patience with this client
-            return self._counted(Unavailable())
+            return self._counted(route, Unavailable())
         except ClientDisconnect:
             return Answer({}, 499)  # nobody hears it
         except Exception as error:  # noqa: BLE001 - whatever it was, it is answered
-            return self._counted(_refused(route, request_id, error))
+            return self._counted(route, _refused(route, request_id, error))
 
-    def _counted(self, refused: Refused) -> Answer:
+    def _counted(self, route: Route, refused: Refused) -> Answer:
         self._house.metrics.refused.add(refused.code)
-        return _refusal(refused)
+        return (route.page or _refusal)(refused)
 
 
 async def refuse(refused: Refused, send: Send) -> None:
@@ -223,7 +235,7 @@ async def _call(route: Route, house: House, request: Request, request_id: UUID) 
     free = route.scope is None or (route.local and is_local(request))
     renewed = partial(_authenticate, route, house, request, request_id)
     refused = partial(_refused, route, request_id)
-    caller = NOBODY if free else await renewed()
+    caller = replace(NOBODY, request_id=request_id) if free else await renewed()
     query = parsing.query(request.query_params.multi_items(), route.query) if route.query else None
     body = await _body(route, request)
     return await route.handler(Call(house, caller, request, renewed, refused, body, query))
@@ -231,8 +243,8 @@ async def _call(route: Route, house: House, request: Request, request_id: UUID) 
 
 async def _body(route: Route, request: Request) -> Any:
     if route.raw:
-        return await _read(request, route.raw)
-    return parsing.decode(await _read(request, parsing.LARGEST_BODY), route.body) if route.body else None
+        return await read_body(request, route.raw)
+    return parsing.decode(await read_body(request), route.body) if route.body else None
 
 
 async def _authenticate(route: Route, house: House, request: Request, request_id: UUID) -> Caller:
@@ -254,7 +266,7 @@ async def _authenticate(route: Route, house: House, request: Request, request_id
     return caller
 
 
-async def _read(request: Request, largest: int) -> bytes:
+async def read_body(request: Request, largest: int = parsing.LARGEST_BODY) -> bytes:
     """The body, as long as it is not too large and does not take too long: what is beyond is never kept."""
     announced = request.headers.get("Content-Length", "0")
     if announced.isdecimal() and int(announced) > largest:

@@ -7,11 +7,25 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from typing import IO
+from collections.abc import AsyncGenerator, Coroutine
+from typing import IO, Any
 
 _PIECE = 64 * 1024
 _MOST = 1024**3
 """Bytes of the file. Ten million verdicts: who reads none of them is not listened to any longer."""
+
+
+async def spoken(spool: Spool, *parts: Coroutine[Any, Any, None]) -> AsyncGenerator[bytes, None]:
+    """What the parts put into the spool, as they go on; they end with whoever listens."""
+    tasks = [asyncio.create_task(part) for part in parts]
+    try:
+        while piece := await spool.take():
+            yield piece
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        spool.release()
 
 
 class Spool:

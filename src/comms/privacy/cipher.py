@@ -22,6 +22,8 @@ from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from comms.domain.content import Plain, Sealed
 
@@ -71,6 +73,10 @@ class Cipher:
         """
         text = value.encode() if isinstance(value, str) else value
         return blake2b(kind.encode() + b"\0" + text, key=self._hash_key, digest_size=16).digest()
+
+    def derive(self, purpose: str) -> bytes:
+        """A key of 32 bytes for one purpose, made of the hash key (HKDF-Expand, RFC 5869)."""
+        return HKDFExpand(SHA256(), 32, b"comms/" + purpose.encode()).derive(self._hash_key)
 
     def with_secret(self, secret: bytes, key_id: int) -> AESGCMSIV | None:
         """The key that one of the brand's and a person's secret make; None where the brand's is not known.

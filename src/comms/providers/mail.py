@@ -1,4 +1,4 @@
-"""What every way to send an e-mail has in common: its addresses."""
+"""What every way to send an e-mail has in common: its addresses, its own headers."""
 
 from __future__ import annotations
 
@@ -39,6 +39,18 @@ def envelope(outgoing: Outgoing) -> Envelope | Rejected | Misconfigured:
     if not (sender.addr_spec + recipient + (reply_to or "")).isascii():
         return Rejected("smtputf8_not_supported")
     return Envelope(sender, recipient, reply_to, one_line(outgoing.content.subject or ""))
+
+
+def own_headers(outgoing: Outgoing) -> dict[str, str]:
+    """What we add to every mail; and where one click unsubscribes (RFC 2369, RFC 8058), where it may."""
+    url = outgoing.content.unsubscribe_url
+    if url is None:
+        return dict(HEADERS)
+    return {
+        **HEADERS,
+        "List-Unsubscribe": f"<{url}>",
+        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+    }
 
 
 def mailbox(address: str, name: str = "") -> Address:

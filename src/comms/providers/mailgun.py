@@ -19,7 +19,7 @@ from msgspec import Meta, Struct
 from comms.providers.base import Accepted, Lost, Misconfigured, Outcome, Outgoing, Rejected
 from comms.providers.events import Event, EventName, Forged, Incoming, Unreadable
 from comms.providers.http import Answer, Request
-from comms.providers.mail import HEADERS, Envelope, envelope
+from comms.providers.mail import Envelope, envelope, own_headers
 from comms.providers.signatures import (
     A_DAY,
     instant,
@@ -79,7 +79,7 @@ def compose(
         "text": content.text,
         "h:Reply-To": mail.reply_to,
         "h:Message-Id": f"<{outgoing.key}@{settings.domain}>",
-        **{f"h:{name}": value for name, value in HEADERS.items()},
+        **{f"h:{name}": value for name, value in own_headers(outgoing).items()},
         "v:comms_key": outgoing.key,
         "o:tracking": "no" if outgoing.hipaa else None,
     }

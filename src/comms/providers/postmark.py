@@ -19,7 +19,7 @@ from msgspec import Meta, Struct
 from comms.providers.base import Accepted, Lost, Misconfigured, Outcome, Outgoing, Rejected
 from comms.providers.events import Event, EventName, Forged, Incoming
 from comms.providers.http import Answer, Request
-from comms.providers.mail import HEADERS, Envelope, envelope
+from comms.providers.mail import Envelope, envelope, own_headers
 from comms.providers.signatures import instant, json, members, our_key, require_same, secret, text
 from comms.providers.vendor import BaseUrl, Meanings, address, as_json, vendor_kind
 
@@ -94,7 +94,7 @@ def compose(
         "HtmlBody": content.body,
         "TextBody": content.text,
         "MessageStream": settings.message_stream,
-        "Headers": [{"Name": name, "Value": value} for name, value in HEADERS.items()],
+        "Headers": [{"Name": name, "Value": value} for name, value in own_headers(outgoing).items()],
         "Metadata": {"comms_key": outgoing.key},
         **({"TrackOpens": False, "TrackLinks": "None"} if outgoing.hipaa else {}),
     }

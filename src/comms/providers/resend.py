@@ -19,7 +19,7 @@ from msgspec import Struct
 from comms.providers.base import Accepted, Lost, Misconfigured, Outcome, Outgoing, Rejected
 from comms.providers.events import Event, EventName, Forged, Incoming
 from comms.providers.http import Answer, Request
-from comms.providers.mail import HEADERS, Envelope, envelope
+from comms.providers.mail import Envelope, envelope, own_headers
 from comms.providers.signatures import (
     MINUTES,
     decoded,
@@ -88,7 +88,7 @@ def compose(
         "subject": mail.subject,
         "html": content.body,
         "text": content.text,
-        "headers": HEADERS,
+        "headers": own_headers(outgoing),
         "tags": [{"name": "comms_key", "value": outgoing.key}],
     }
     headers = {**bearer(secrets["api_key"]), "Idempotency-Key": outgoing.key}

@@ -23,7 +23,7 @@ from msgspec import Struct
 from comms.providers.base import Accepted, Misconfigured, Outcome, Outgoing, Rejected, TryLater
 from comms.providers.events import Event, EventName, Forged, Incoming, Unreadable
 from comms.providers.http import Answer, Request
-from comms.providers.mail import HEADERS, Envelope, envelope
+from comms.providers.mail import Envelope, envelope, own_headers
 from comms.providers.signatures import (
     A_DAY,
     decoded,
@@ -88,7 +88,7 @@ def compose(
         "reply_to": {"email": mail.reply_to} if mail.reply_to else None,
         "subject": mail.subject,
         "content": [{"type": kind, "value": value} for kind, value in parts.items() if value],
-        "headers": HEADERS,
+        "headers": own_headers(outgoing),
         "tracking_settings": _UNTRACKED if outgoing.hipaa else None,
     }
     url = address(settings.base_url, "/v3/mail/send")

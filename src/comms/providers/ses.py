@@ -21,7 +21,7 @@ from comms.providers.aws import Region, TopicArn, aws_kind, domain
 from comms.providers.base import Accepted, Lost, Misconfigured, Outcome, Outgoing, Rejected, TryLater
 from comms.providers.events import Event, EventName, Happening, Incoming, Unreadable
 from comms.providers.http import Answer, Request
-from comms.providers.mail import HEADERS, Envelope, envelope
+from comms.providers.mail import Envelope, envelope, own_headers
 from comms.providers.topic import Notice, heard
 from comms.providers.vendor import BaseUrl, Meanings, address, as_json
 
@@ -75,7 +75,7 @@ def compose(
     mail = envelope(outgoing)
     if not isinstance(mail, Envelope):
         return mail
-    headers = {**HEADERS, _KEY_HEADER: outgoing.key}
+    headers = {**own_headers(outgoing), _KEY_HEADER: outgoing.key}
     body = {"Html": _text(outgoing.content.body)}
     if outgoing.content.text is not None:
         body["Text"] = _text(outgoing.content.text)

@@ -15,8 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from email.errors import MessageError
+from email.headerregistry import BaseHeader, HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
-from email.policy import SMTP, SMTPUTF8
+from email.policy import SMTP, SMTPUTF8, Policy
 from email.utils import format_datetime
 from enum import StrEnum
 from typing import Annotated, Literal, cast
@@ -27,7 +28,7 @@ from msgspec import Meta, Struct
 from comms.domain.recipient import on_the_wire
 from comms.providers.base import Accepted, Lost, Misconfigured, Outcome, Outgoing, Rejected, TryLater
 from comms.providers.kind import Kind
-from comms.providers.mail import HEADERS, mailbox, one_line
+from comms.providers.mail import mailbox, one_line, own_headers
 from comms.providers.tls import tls_context
 
 _GOODBYE_SECONDS = 1.0
@@ -279,19 +280,32 @@ def compose(outgoing: Outgoing, now: datetime) -> Mail:
     sender, recipient = on_the_wire(brand.address or ""), on_the_wire(outgoing.recipient)
     needs_utf8 = not (sender + recipient).isascii()
     # Bodies in seven bits: not every relay takes eight, and whoever re-encodes on the way breaks DKIM.
-    mail = EmailMessage(policy=(SMTPUTF8 if needs_utf8 else SMTP).clone(cte_type="7bit"))
+    policy = SMTPUTF8 if needs_utf8 else SMTP
+    mail = EmailMessage(policy=policy.clone(cte_type="7bit", header_factory=_HEADERS))
     mail["From"] = mailbox(sender, brand.name or "")
     mail["To"] = mailbox(recipient)
     mail["Subject"] = one_line(outgoing.content.subject or "")
     mail["Date"] = format_datetime(now)
     mail["Message-ID"] = f"<{outgoing.key}@{sender.rpartition('@')[2]}>"
-    for name, value in HEADERS.items():
+    for name, value in own_headers(outgoing).items():
         mail[name] = value
     if brand.reply_to:
         mail["Reply-To"] = mailbox(on_the_wire(brand.reply_to))
     mail.set_content(outgoing.content.text or "")
     mail.add_alternative(outgoing.content.body, subtype="html")
     return Mail(sender, recipient, mail.as_bytes(), needs_utf8)
+
+
+class _Whole(UnstructuredHeader, BaseHeader):
+    """A header whose value is one word: it is neither folded nor encoded, so no more than a line may hold."""
+
+    def fold(self, *, policy: Policy) -> str:
+        """One line."""
+        return f"{self.name}: {self}{policy.linesep}"
+
+
+_HEADERS = HeaderRegistry()
+_HEADERS.map_to_type("list-unsubscribe", _Whole)  # an address in encoded words is none (RFC 2047, section 5)
 
 
 KIND = Kind(

@@ -40,6 +40,11 @@ class Need:
         """As a person writes it: `appointment.time`."""
         return ".".join(self.keys)
 
+    @property
+    def root(self) -> str:
+        """The variable that it belongs to; empty where only rendering knows."""
+        return self.keys[0] if self.keys else ""
+
 
 def needs(part: Part) -> Iterator[Need]:
     """Every variable that the part reads from its caller, in order of appearance.

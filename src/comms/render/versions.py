@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -23,6 +23,9 @@ _OPEN = {
     "in_app": set[str](),
 }
 """Surfaces that anybody may read who holds the telephone, or carries the message."""
+
+RESERVED = ("preferences_url", "unsubscribe_url")
+"""Variables that are ours to fill: signed addresses of the person's own. A caller's do not count."""
 
 _BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _SCRIPT = re.compile(r"\s*(javascript|data|vbscript):", re.IGNORECASE)
@@ -46,14 +49,19 @@ class Source:
 
 
 class Version:
-    """A compiled version. `needs` are all variables that it reads, each with its place."""
+    """A compiled version. `needs` are all variables that it reads of its caller's, each with its place;
+    `reserved` those of ours.
+    """
 
     def __init__(self, source: Source) -> None:
         self.channel = source.channel
         self._classes = {tuple(path.split(".")): kind for path, kind in source.classes.items()}
         self._parts = _compile(source)
         self._preheaders = preheaders(self._parts["body"].source) if source.channel == "email" else []
-        self.needs = tuple(need for part in self._parts.values() for need in needs(part))
+        read = [need for part in self._parts.values() for need in needs(part)]
+        self.needs = tuple(need for need in read if need.root not in RESERVED)
+        self._ours = [need for need in read if need.root in RESERVED]
+        self.reserved = frozenset(need.root for need in self._ours)
         self._required = tuple(
             {need.keys: need for need in reversed(self.needs) if not need.optional}.values()
         )
@@ -78,12 +86,24 @@ class Version:
                 why = f"{need.path} is PHI and must not appear here."
                 raise TemplateRefused("phi_on_open_surface", place, need.line, why)
 
+    def check_reserved(self, unfillable: Mapping[str, str]) -> None:
+        """Refuse what reads one of ours that can't be filled; `unfillable` says why of each."""
+        for need in self._ours:
+            why = "is a text, and has no parts." if len(need.keys) > 1 else unfillable.get(need.root)
+            if why:
+                raise TemplateRefused("invalid_template", need.place, need.line, f"{need.path} {why}")
+
     def missing(self, variables: dict[str, Any]) -> list[str]:
         """What is needed and not there, by its path."""
         return sorted({need.path for need in self._required if is_missing(need.keys, variables)})
 
-    def prove(self, variables: dict[str, Any]) -> None:
-        """Render once, in a part of the time that sending has: what is accepted renders."""
+    def prove(self, variables: dict[str, Any], *, hipaa: bool) -> None:
+        """Refuse what it would lack or leak; and render once, in a part of the time that sending has:
+        what is accepted renders.
+        """
+        if hipaa:
+            self.check_surfaces(undeclared_is_phi=True)
+        self.check(variables)
         self._made(variables, partial(Part.render, seconds=LONGEST / 4))
 
     def render(self, variables: dict[str, Any]) -> Rendered:
@@ -156,7 +176,7 @@ def _check(channel: str, rendered: Rendered) -> None:
     """422 `does_not_render` for what no provider of the channel should be handed."""
     if not rendered.body.strip() or rendered.subject == "":
         raise _does_not_render(f"Its {'subject' if rendered.subject == '' else 'body'} would be empty.")
-    if rendered.action_url and _SCRIPT.match(rendered.action_url):
+    if rendered.action_url and is_script(rendered.action_url):
         raise _does_not_render("Its action_url would be a script, not an address.")
     if channel == "sms" and (count := segments(rendered.body).count) > _SMS_SEGMENTS:
         raise _does_not_render(
@@ -168,6 +188,11 @@ def _check(channel: str, rendered: Rendered) -> None:
         )
         if size > _PUSH_BYTES:
             raise _does_not_render(f"The push would have {size} bytes; at most {_PUSH_BYTES} are carried.")
+
+
+def is_script(address: str) -> bool:
+    """Would a browser run it rather than go there?"""
+    return _SCRIPT.match(address) is not None
 
 
 def _does_not_render(why: str) -> Refused:

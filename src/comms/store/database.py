@@ -59,7 +59,8 @@ class Use(NamedTuple):
 class Database:
     """The pools of one process: small and fixed, one a role, so that recording never starves."""
 
-    def __init__(self, api: Pool, engine: Pool, owner: Pool) -> None:
+    def __init__(self, dsn: str, api: Pool, engine: Pool, owner: Pool) -> None:
+        self.dsn = dsn
         self.engine = engine
         self.owner = owner
         self._api = api
@@ -90,7 +91,7 @@ def _use(name: str, pool: Pool) -> Use:
 async def connect(dsn: str) -> Database:
     """Open the pools."""
     return Database(
-        await _pool(dsn, "comms_api", 8), await _pool(dsn, "comms_engine", 8), await _pool(dsn, None, 4)
+        dsn, await _pool(dsn, "comms_api", 8), await _pool(dsn, "comms_engine", 8), await _pool(dsn, None, 4)
     )
 
 

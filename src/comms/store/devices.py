@@ -42,7 +42,7 @@ async def put(
 
 
 async def of_person(
-    connection: Connection | Pool, brand_id: str, person_hash: bytes, limit: int
+    connection: Connection | Pool, brand_id: str, person_hash: bytes, limit: int | None
 ) -> list[asyncpg.Record]:
     """The person's devices, newest first."""
     return await connection.fetch(sql("devices", "of_person"), brand_id, person_hash, limit)

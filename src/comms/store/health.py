@@ -32,3 +32,8 @@ async def unknown(pool: Pool) -> list[asyncpg.Record]:
 async def channels(pool: Pool) -> list[asyncpg.Record]:
     """brand_id and channel of every published template."""
     return await pool.fetch(sql("health", "channels"))
+
+
+async def refusable(pool: Pool) -> bool:
+    """Is there a published template of e-mail that is not transactional?"""
+    return bool(await pool.fetchval(sql("health", "refusable")))

@@ -9,6 +9,7 @@ from uuid import UUID
 import asyncpg
 
 from comms.domain.content import Sealed
+from comms.domain.ids import bucket_of
 from comms.store.database import Connection, Pool
 from comms.store.statements import columns, sql
 
@@ -35,9 +36,13 @@ class KeptItem(NamedTuple):
     content: Sealed
 
 
-async def put_in_inbox(engine: Pool, items: list[InboxItem], now: datetime) -> None:
-    """Write items; a second time changes nothing."""
-    await engine.execute(sql("items", "put_in_inbox"), *columns(items), now)
+BELL = "comms_inbox"
+"""Who listens to it hears whose inbox has changed: persons' hashes in hexadecimal, with commas."""
+
+
+async def put_in_inbox(connection: Connection | Pool, items: list[InboxItem], now: datetime) -> None:
+    """Write items, and tell who listens; a second time changes nothing."""
+    await connection.execute(sql("items", "put_in_inbox"), *columns(items), now)
 
 
 async def keep_in_sandbox(engine: Pool, items: list[KeptItem], now: datetime) -> None:
@@ -49,7 +54,32 @@ async def inbox(
     connection: Connection, brand_id: str, person_hash: bytes, before: UUID | None, limit: int
 ) -> list[asyncpg.Record]:
     """The person's items, newest first."""
-    return await connection.fetch(sql("items", "inbox"), brand_id, person_hash, before, limit)
+    cursor = (before, bucket_of(before) if before else None)
+    return await connection.fetch(sql("items", "inbox"), brand_id, person_hash, *cursor, limit)
+
+
+async def arrived(
+    connection: Connection, brand_id: str, person_hash: bytes, after: int, limit: int
+) -> list[asyncpg.Record]:
+    """The person's items after the `n`th, oldest first."""
+    return await connection.fetch(sql("items", "arrived"), brand_id, person_hash, after, limit)
+
+
+async def unread(connection: Connection, brand_id: str, person_hash: bytes) -> tuple[int, int]:
+    """How many the person has not read, and the `n` of the newest of all; 0 where there is none."""
+    row = await connection.fetchrow(sql("items", "unread"), brand_id, person_hash)
+    assert row is not None  # noqa: S101 - a count answers one row
+    return row["count"], row["newest"]
+
+
+async def item(connection: Connection, item_id: UUID) -> asyncpg.Record | None:
+    """One item."""
+    return await connection.fetchrow(sql("items", "item"), bucket_of(item_id), item_id)
+
+
+async def ring(connection: Connection, person_hash: bytes) -> None:
+    """Tell who listens that the person's inbox has changed, once this is committed."""
+    await connection.execute(sql("items", "ring"), person_hash)
 
 
 async def bulk_read(

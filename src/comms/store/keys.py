@@ -41,6 +41,11 @@ async def hold(connection: Connection, wanted: PersonKey) -> asyncpg.Record | No
     return await connection.fetchrow(sql("keys", "hold"), *wanted)
 
 
+async def hold_all(connection: Connection, wanted: Collection[PersonKey]) -> list[asyncpg.Record]:
+    """The same of many, of those that have one that is not destroyed; taken in the order given."""
+    return await connection.fetch(sql("keys", "hold_all"), *columns(wanted))
+
+
 async def put(
     connection: Connection, wanted: PersonKey, generation: int, epoch: int, wrapped: Sealed, now: datetime
 ) -> None:

@@ -27,8 +27,8 @@ async def one(pool: Connection | Pool, name: str, *key: Any) -> asyncpg.Record |
 async def many(pool: Connection | Pool, name: str, *key: Any) -> list[asyncpg.Record]:
     """Rows.
 
-    brands, brand_keys, texting_brands, providers, templates, versions, current_versions, tokens,
-    tokens_of_person.
+    brands, brand_keys, texting_brands, providers, templates, versions, current_versions, topics,
+    tokens, tokens_of_person.
     """
     return await pool.fetch(sql("setup", name), *key)
 

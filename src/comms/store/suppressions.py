@@ -23,6 +23,7 @@ class NewSuppression(NamedTuple):
     address_hash: bytes
     reason: str
     content: Sealed
+    suppressed_at: datetime
 
 
 async def add(
@@ -36,14 +37,14 @@ async def add(
     return await connection.fetch(sql("suppressions", "add"), *columns(rows), now, actor, request_id)
 
 
-async def add_heard(connection: Connection, rows: list[NewSuppression], at: list[datetime]) -> None:
+async def add_heard(connection: Connection, rows: list[NewSuppression]) -> None:
     """Write what a provider tells of, each at its time, unless the address was let go since."""
-    await connection.execute(sql("suppressions", "add_heard"), *columns(rows), at)
+    await connection.execute(sql("suppressions", "add_heard"), *columns(rows))
 
 
-async def start(connection: Connection, stop: NewSuppression, at: datetime) -> None:
-    """Lift the address's suppression for `stop`'s reason, where that is no younger than `at`."""
-    await connection.execute(sql("suppressions", "start"), *stop, at)
+async def start(connection: Connection, stop: NewSuppression) -> None:
+    """Lift the address's suppression for `stop`'s reason, where that is no younger than `stop`."""
+    await connection.execute(sql("suppressions", "start"), *stop)
 
 
 async def standing(
@@ -63,3 +64,10 @@ async def lift(
 async def get(connection: Connection, bucket: int, suppression_id: UUID) -> asyncpg.Record | None:
     """One, lifted or not."""
     return await connection.fetchrow(sql("suppressions", "get"), bucket, suppression_id)
+
+
+async def page(
+    connection: Connection, bucket: int, brand_id: str, after: tuple[str, bytes, str], limit: int
+) -> list[asyncpg.Record]:
+    """A brand's in one bucket that stand, after that of (channel, address_hash, reason)."""
+    return await connection.fetch(sql("suppressions", "export"), bucket, brand_id, *after, limit)

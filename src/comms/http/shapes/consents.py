@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from msgspec import UNSET, Struct, UnsetType
+from typing import Annotated
+
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from comms.domain.brand import Channel
 from comms.domain.permission import ConsentReason
@@ -85,3 +87,18 @@ class PreferenceList(Struct, frozen=True):
 
     data: list[Preference]
     next_cursor: str | UnsetType = UNSET
+
+
+class AskLink(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whose preferences the link is to, and for how many seconds it is good."""
+
+    brand_id: Name
+    person_id: Name
+    expires_in: Annotated[int, Meta(ge=60, le=7_776_000)] = 604_800
+
+
+class MadeLink(Struct, frozen=True):
+    """Where the person may choose, without a login, until then."""
+
+    url: str
+    expires_at: str

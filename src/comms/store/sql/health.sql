@@ -20,3 +20,8 @@ select brand_id, count(*) as messages from queue where state = 'unknown' group b
 
 -- name: channels
 select distinct brand_id, channel from template where current_version_id is not null order by brand_id, channel;
+
+-- name: refusable
+-- Mail that a person must be able to refuse from where it is read.
+select exists (select from template
+                where channel = 'email' and category <> 'transactional' and current_version_id is not null);

@@ -12,6 +12,15 @@ select k.* from unnest($1::int[], $2::text[], $3::bytea[]) as g (bucket, brand_i
 select generation, epoch, wrapped from person_key
  where bucket = $1 and brand_id = $2 and person_hash = $3 for share;
 
+-- name: hold_all
+-- The same of many, in the order given. Who has no secret now is not among them.
+select k.* from unnest($1::int[], $2::text[], $3::bytea[]) with ordinality as g (bucket, brand_id, person_hash, i)
+ cross join lateral (
+   select k.person_hash, k.generation, k.epoch, k.wrapped from person_key k
+    where k.bucket = g.bucket and k.brand_id = g.brand_id and k.person_hash = g.person_hash
+      and k.wrapped is not null for share) k
+ order by g.i;
+
 -- name: put
 -- A person's first secret, or the next one after an erasure. Whoever comes second changes nothing.
 insert into person_key (bucket, brand_id, person_hash, generation, epoch, wrapped, created_at)

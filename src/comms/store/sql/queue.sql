@@ -80,7 +80,8 @@ select id, version_id, variables from message where bucket = $1 and id = $2;
 
 -- name: frozen
 -- What earlier attempts froze, and how they ended: the same bytes go out again.
-select message_id, n, provider_id, payload, outcome, reason, heard, doubts + (outcome is null)::int as doubts from delivery
+select message_id, n, provider_id, payload, outcome, reason, reference, heard, doubts + (outcome is null)::int as doubts
+  from delivery
  where (bucket, message_id) in (select * from unnest($1::int[], $2::uuid[]))
  order by message_id, n;
 

@@ -76,6 +76,10 @@ select * from template
  order by created_at desc, template_id desc
  limit $3;
 
+-- name: topics
+-- What persons may choose: the channels and categories of templates that can be sent.
+select distinct channel, category from template where brand_id = $1 and current_version_id is not null;
+
 -- name: lock_template
 select * from template where template_id = $1 for update;
 

@@ -5,19 +5,19 @@
 -- it is answered. Sorted, so that two groups do not embrace.
 with given as (
   select distinct on (bucket, brand_id, channel, address_hash, reason) *
-    from unnest($1::int[], $2::uuid[], $3::text[], $4::text[], $5::bytea[], $6::text[], $7::bytea[])
-      as g (bucket, id, brand_id, channel, address_hash, reason, content)
+    from unnest($1::int[], $2::uuid[], $3::text[], $4::text[], $5::bytea[], $6::text[], $7::bytea[], $8::timestamptz[])
+      as g (bucket, id, brand_id, channel, address_hash, reason, content, suppressed_at)
    order by bucket, brand_id, channel, address_hash, reason
 ), standing as (
   insert into suppression (bucket, id, brand_id, channel, address_hash, reason, content, suppressed_at)
-  select bucket, id, brand_id, channel, address_hash, reason, content, $8 from given
+  select bucket, id, brand_id, channel, address_hash, reason, content, suppressed_at from given
   on conflict (bucket, brand_id, channel, address_hash, reason) where lifted_at is null
      do update set reason = excluded.reason
   returning *
 ), noted as (
   insert into ledger (bucket, brand_id, at, event, details, actor, request_id)
-  select s.bucket, s.brand_id, s.suppressed_at, 'suppression_added',
-         jsonb_build_object('suppression_id', s.id, 'channel', s.channel, 'reason', s.reason), $9, $10
+  select s.bucket, s.brand_id, $9, 'suppression_added',
+         jsonb_build_object('suppression_id', s.id, 'channel', s.channel, 'reason', s.reason), $10, $11
     from standing s join given using (bucket, id)
 )
 select * from standing;
@@ -89,3 +89,9 @@ select bucket, brand_id, $3, 'suppression_lifted',
 
 -- name: get
 select * from suppression where bucket = $1 and id = $2;
+
+-- name: export
+-- Those that stand, in the order of an index, so that the next page begins where this one ends.
+select * from suppression
+ where bucket = $1 and brand_id = $2 and lifted_at is null and (channel, address_hash, reason) > ($3, $4, $5)
+ order by channel, address_hash, reason limit $6;
