@@ -114,8 +114,8 @@ class PersonKeys:
     ) -> PersonCipher:
         """The person's cipher as the database has it now.
 
-        Who holds a connection of the engine's hands it over: all that wait for a second one would wait for each
-        other.
+        Who holds a connection of the engine's hands it over: all that wait for a second one would wait for
+        each other.
         """
         read = await rows.persons(connection or self._database.engine, [key := key_of(brand, person_hash)])
         return self._cipher(brand, key, read[0]) if read else _nobody(brand)

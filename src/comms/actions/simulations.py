@@ -17,9 +17,9 @@ from uuid import UUID
 import asyncpg
 
 from comms.actions import permission
-from comms.actions.addressed import addressed
 from comms.actions.house import House
 from comms.actions.permission import Asked, Known, Message
+from comms.actions.recipients import addressed
 from comms.actions.setup import Brand
 from comms.domain import schedule
 from comms.domain.caller import Caller

@@ -19,8 +19,8 @@ import msgspec
 import structlog
 
 from comms.actions import addresses, devices, permission
-from comms.actions.addressed import addressed
 from comms.actions.house import House
+from comms.actions.recipients import addressed
 from comms.actions.setup import Account, Brand
 from comms.dispatch.accounts import Accounts
 from comms.dispatch.admission import NO_SLOT, RESTS, Admission, Leave
