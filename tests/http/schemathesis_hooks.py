@@ -73,6 +73,7 @@ def _sensible(body: dict[str, Any]) -> dict[str, Any]:
     return {
         **_KNOWN,
         "scheduled_at": _TOMORROW,
+        "until": _TOMORROW,
         "timezone": "Europe/Berlin",
         "senders": {},
         "quiet_hours": quiet_hours,

@@ -45,7 +45,7 @@ ROUTES = [
         subscribe_browser,
         "Register a browser",
         {201: PushSubscription},
-        {422: (*INVALID, "unknown_brand")},
+        {422: (*INVALID, "unknown_brand", "invalid_recipient")},
         body=Subscribe,
         tag="push",
     ),
