@@ -33,6 +33,22 @@ structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.
 KEPT = {"migration", "installation"}
 
 
+LONGEST = (
+    "test_schemathesis",
+    "test_oldest_postgres",
+    "test_small_round",
+    "test_docs",
+    "test_keys",
+    "test_batch",
+)
+"""Files that take longest for their few tests: begun last, they would keep one process busy and the others waiting."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first."""
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
