@@ -26,7 +26,7 @@ from comms.domain.caller import Caller
 from comms.domain.caps import Sent
 from comms.domain.content import Sealed
 from comms.domain.decision import Facts, Verdict, decide
-from comms.domain.errors import invalid
+from comms.domain.errors import Refused, invalid
 from comms.domain.otherwise import otherwise
 from comms.domain.schedule import show
 from comms.domain.simulation import Step, Waiting, walk
@@ -105,9 +105,10 @@ def _ends(until: str, now: datetime, horizon_days: int) -> datetime:
     if not when.is_true:
         raise invalid("until has an offset that contradicts the time zone in brackets; mend one of them.")
     if when.instant < now:
-        raise invalid("until lies in the past; use a later time.")
+        raise Refused(422, "until_in_past", "until lies in the past; use a later time.")
     if when.instant > now + timedelta(days=horizon_days):
-        raise invalid(f"until lies more than {horizon_days} days ahead, which is the limit here.")
+        too_far = f"until lies more than {horizon_days} days ahead, which is the limit here."
+        raise Refused(422, "until_too_far", too_far)
     return when.instant
 
 

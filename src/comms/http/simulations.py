@@ -23,7 +23,7 @@ ROUTES = [
         simulate,
         "What would be sent, when, and why not",
         {200: Simulation},
-        {422: (*INVALID, "unknown_brand")},
+        {422: (*INVALID, "unknown_brand", "until_in_past", "until_too_far")},
         body=Simulate,
     ),
 ]
