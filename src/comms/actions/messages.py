@@ -32,7 +32,7 @@ async def get(house: House, caller: Caller, wanted: UUID) -> tuple[asyncpg.Recor
 
 
 async def get_scheduled(house: House, caller: Caller, wanted: UUID) -> dict[str, Any]:
-    """The seed's thirteen members."""
+    """The thirteen members of a message."""
     return _show(*await get(house, caller, wanted))
 
 
@@ -231,7 +231,7 @@ def too_late(status: str, what: str) -> Refused:
 
 
 async def show_message(house: House, row: asyncpg.Record) -> dict[str, Any]:
-    """The seed's thirteen members."""
+    """The thirteen members of a message."""
     return _show(row, await _address(house, row))
 
 

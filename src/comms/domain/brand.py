@@ -111,7 +111,10 @@ class BrandLimits(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
 
 
 class BrandSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """All of it. `timezone` is a name of the IANA time zone database, `locale` a BCP 47 tag."""
+    """All of it. `timezone` is a name of the IANA time zone database, `locale` a BCP 47 tag.
+
+    `retention_days` is kept and has no effect yet.
+    """
 
     name: Line
     timezone: str = "UTC"

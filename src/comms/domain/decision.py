@@ -4,6 +4,7 @@ It is asked again for every attempt, because what was true at acceptance need no
 the hour of sending. The facts are kept beside the verdict, so that replaying them gives the
 same answer for as long as the message is kept. The first rule that applies decides:
 
+    person_erased      nobody can read any more whom it is for           suppress
     superseded         another message has replaced it                   cancel
     max_late           it is later than the template allows              expire
     suppressed_*,      the address, the consent, the person's own        suppress

@@ -1,4 +1,4 @@
-"""What a message may say besides the seed's nine members."""
+"""What a message may say besides the nine members of a request."""
 
 from __future__ import annotations
 
