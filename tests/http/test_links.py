@@ -250,6 +250,18 @@ async def test_what_is_no_link_is_told_so(client: httpx.AsyncClient, what: str) 
             assert "<p>This link is not complete." in answer.text
 
 
+async def test_a_link_of_somebody_who_was_erased_leads_nowhere(client: httpx.AsyncClient) -> None:
+    """It would make them anew, and give consent in their name."""
+    given = {"brand_id": "loop", "person_id": WHO, "channel": "email", "category": "news", "opted_in": True}
+    assert (await client.put("/v1/consents", json={**given, "source": "form"})).status_code == 200
+    there = path((await link(client))["url"])
+    assert (await client.delete(f"/v1/persons/{WHO}?brand_id=loop")).status_code == 200
+    assert (await client.get(there)).status_code == 410
+    assert (await client.post(there, data={"on": "email news", "shown": "email news"})).status_code == 410
+    listed = await client.get(f"/v1/consents/{WHO}?brand_id=loop")
+    assert listed.json() == {"data": []}
+
+
 async def test_what_a_brand_and_a_category_are_called_is_escaped(
     client: httpx.AsyncClient, open_house: House, loop_health: Caller
 ) -> None:

@@ -95,9 +95,13 @@ async def opened(house: House, signed: str, purpose: addresses.Purpose) -> Opene
     except addresses.NotSigned:
         raise _bad_link() from None
     except addresses.Expired:
-        why = "This link has expired. Follow the one in a newer message."
-        raise Refused(410, "expired_link", why) from None
-    return Opened(brand, msgspec.json.decode(plain, type=list[str]))
+        raise _expired() from None
+    said = msgspec.json.decode(plain, type=list[str])
+    if purpose == "preferences":
+        person = await house.keys.one(brand, brand.cipher.digest("person_id", said[0]))
+        if person.is_destroyed:  # what was chosen would make the person anew; who unsubscribes only forbids
+            raise _expired()
+    return Opened(brand, said)
 
 
 def _address(
@@ -109,6 +113,10 @@ def _address(
     content = Plain(msgspec.json.encode(said))
     signed = addresses.sign(brand.cipher, brand.brand_id, purpose, content, expires)
     return f"{public.rstrip('/')}/{_PATHS[purpose]}/{signed}"
+
+
+def _expired() -> Refused:
+    return Refused(410, "expired_link", "This link has expired. Follow the one in a newer message.")
 
 
 def _bad_link() -> Refused:

@@ -128,7 +128,7 @@ def _of_message(entry: Entry) -> dict[str, Any]:
     details = entry.details or {}
     status = _STATUS_AFTER[entry.event] or _SETTLED.get(details.get("outcome", ""))
     if "provider_id" in details and "attempt" not in details:
-        status = None  # a vendor's own word, later: `deferred` or `failed` there ends or delays nothing of ours
+        status = None  # a vendor's own word, later: its `deferred` or `failed` moves nothing of ours
     told = {"message_id": str(entry.message_id), **({"status": status} if status else {})}
     if entry.hipaa is not False:  # where the row is gone nobody knows
         return told

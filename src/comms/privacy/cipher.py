@@ -109,6 +109,11 @@ class PersonCipher:
         self._erased = generation if secret is None else generation - 1
         self._newest: AESGCMSIV | None = None
 
+    @property
+    def is_destroyed(self) -> bool:
+        """Was the person erased, and nothing kept of them since?"""
+        return self._secret is None and self.generation > 0
+
     def seal(self, plain: Plain, row: UUID, field: str) -> Sealed:
         """As a brand's cipher does. What comes for a person who is erased is sealed for nobody."""
         if self.generation == 0:
