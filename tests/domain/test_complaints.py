@@ -21,6 +21,7 @@ class Shape(Struct, forbid_unknown_fields=True):
     code: Annotated[str, Meta(pattern="^a$")] = "a"
     items: Annotated[list[Annotated[str, Meta(min_length=1)]], Meta(max_length=2)] = []
     inner: Inner = Inner()
+    inners: Annotated[list[Inner], Meta(max_length=2)] | None = None
 
 
 @pytest.mark.parametrize(
@@ -41,6 +42,7 @@ class Shape(Struct, forbid_unknown_fields=True):
         ({"name": "a", "items": ["a", "b", "c"]}, "items must have at most 2 items."),
         ({"name": "a", "items": [""]}, "items[0] must not be empty."),
         ({"name": "a", "inner": {"colour": "secret"}}, "inner.colour must be one of red, green."),
+        ({"name": "a", "inners": [{"colour": "secret"}]}, "inners[0].colour must be one of red, green."),
         (
             {"name": "a", "inner": {"color": 1}},
             "There is no member named inner.color here; did you mean colour?",

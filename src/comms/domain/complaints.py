@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, get_args, get_origin
 
 from msgspec import Struct
@@ -77,22 +77,28 @@ def _member(place: str, name: str) -> str:
 
 
 def _choices(place: str, shape: type[Struct]) -> list[Any]:
-    hint = _hint(place, shape)
-    hints = [hint, *get_args(hint), *(inner for each in get_args(hint) for inner in get_args(each))]
+    hints = _parts(_hint(place, shape))
     options = next((get_args(each) for each in hints if get_origin(each) is Literal), ())
     return [option for option in options if option is not None]
 
 
 def _inner(place: str, shape: type[Struct]) -> type[Struct]:
     hint = _hint(place, shape) if place else shape
-    return next((each for each in (hint, *get_args(hint)) if _is_struct(each)), shape)
+    return next((each for each in _parts(hint) if _is_struct(each)), shape)
+
+
+def _parts(hint: Any) -> Iterator[Any]:
+    """An annotation and all that it is made of: of a list its items, of what may be missing what it is."""
+    yield hint
+    for each in get_args(hint):
+        yield from _parts(each)
 
 
 def _hint(place: str, shape: type[Struct]) -> Any:
-    """The annotation of a member by its path: `senders.email.address`."""
+    """The annotation of a member by its path: `senders.email.address`, `limits.caps[...].then`."""
     current: Any = shape
     for name in re.split(r"[.\[]", place):
-        owner = next((each for each in (current, *get_args(current)) if _is_struct(each)), None)
+        owner = next((each for each in _parts(current) if _is_struct(each)), None)
         hints: Mapping[str, Any] = {field.encode_name: field.type for field in fields(owner)} if owner else {}
         current = hints.get(name, current)
     return current
