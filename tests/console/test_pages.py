@@ -11,7 +11,7 @@ from uuid import UUID
 import httpx2 as httpx
 import pytest
 
-from comms.actions import acceptance, brands, consents, suppressions, tokens
+from comms.actions import acceptance, brands, consents, erasure, suppressions, tokens
 from comms.actions.consents import About
 from comms.actions.house import House
 from comms.actions.messages import get_scheduled
@@ -298,6 +298,20 @@ async def test_a_person_is_shown_whole_and_changed(
     lift = re.search(r"/console/suppressions/[0-9a-f-]+/lift", shown)
     assert lift
     assert "None of those" in (await browser.post(lift[0], data=asked)).text
+
+
+async def test_a_number_that_said_stop_and_a_person_who_was_erased_are_shown(
+    browser: httpx.AsyncClient, house: House, loop_health: Caller, clock: FakeClock
+) -> None:
+    await sign_in(browser, house, "admin:comms")
+    await made(house, loop_health, clock, person_id="ada")
+    await suppressions.add(house, loop_health, "loop", "+15555550123", "manual", "call", "sms")
+    shown = await browser.post("/console/persons", data={"person_id": "ada"})
+    assert "None of those" not in shown.text
+    assert shown.text.count("+15555550123") == 2
+    await erasure.erase(house, loop_health, "loop", "ada")
+    shown = await browser.post("/console/persons", data={"person_id": "ada"})
+    assert (shown.status_code, "<td>erased</td>" in shown.text) == (200, True)
 
 
 async def test_a_brand_is_held_and_released(browser: httpx.AsyncClient, house: House) -> None:

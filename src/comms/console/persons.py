@@ -9,11 +9,13 @@ from starlette.responses import Response
 from comms.actions import consents, devices, messages, suppressions
 from comms.actions.consents import About
 from comms.console.visit import Visit
+from comms.domain.content import ERASED
 from comms.domain.errors import invalid
 from comms.store.messages import Filter
 
 PREFERENCES = "manage:preferences"
 _MOST = 100
+_WRITTEN_TO = ("email", "sms")
 
 
 async def ask(visit: Visit) -> Response:
@@ -71,8 +73,14 @@ async def _show(visit: Visit) -> Response:
     if caller.allows("read:messages"):
         hashes = await messages.digests(house, brand_id, person_id=person_id)
         sent = await messages.find(house, caller, Filter(brand_id, person_hash=hashes["person_id"]), _MOST)
-    addresses = sorted({each["recipient"] for each in sent if each["channel"] == "email"})
-    standing = [await suppressions.of_address(house, caller, brand_id, each) for each in addresses]
+    held = await devices.listed(house, caller, brand_id, person_id)
+    addresses = {(each["channel"], each["recipient"]) for each in sent if each["channel"] in _WRITTEN_TO}
+    addresses |= {("push", each["id"]) for each in held}
+    standing = [
+        await suppressions.of_address(house, caller, brand_id, address, channel)
+        for channel, address in sorted(addresses)
+        if address != ERASED
+    ]
     return await visit.show(
         "persons.html",
         person_id=person_id,
@@ -80,5 +88,5 @@ async def _show(visit: Visit) -> Response:
         consents=await consents.consents(house, caller, *everything),
         preferences=await consents.preferences(house, caller, *everything),
         suppressions=[each for each in standing if each],
-        devices=await devices.listed(house, caller, brand_id, person_id),
+        devices=held,
     )
