@@ -59,7 +59,7 @@ class Request:
     scheduled_at: str | None
     variables: dict[str, Any] = field(default_factory=dict)
     hipaa: bool = False
-    options: Options = field(default_factory=Options)
+    options: Options = _NO_OPTIONS
 
     @property
     def kind(self) -> str:

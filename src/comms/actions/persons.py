@@ -53,11 +53,14 @@ async def version(house: House, brand: Brand, template: asyncpg.Record, person_i
 
     Only a template that speaks several languages costs the look at the person.
     """
+    published = await house.setup.published(template)
+    if published is None:
+        return None
     locale = None
-    if await house.setup.speaks_several(template):
+    if len(published.by_locale) > 1:
         row = await rows.get(house.database.engine, _key(brand, person_id))
         locale = row["locale"] if row else None
-    return await house.setup.current_version(template, brand, locale)
+    return published.nearest(locale, brand.settings.locale)
 
 
 def _key(brand: Brand, person_id: str) -> rows.Key:

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -94,6 +94,19 @@ class Account:
         return self.brands is None or brand_id in self.brands
 
 
+class Published(NamedTuple):
+    """A template's published versions by their languages, and the newest of them."""
+
+    by_locale: dict[str | None, UUID]
+    newest: UUID
+
+    def nearest(self, *locales: str | None) -> UUID:
+        """In the first of `locales`, or near it; else near the next; else in none, else the newest."""
+        tags = (tag for locale in locales if locale for tag in fallbacks(locale))
+        near = next((self.by_locale[tag] for tag in tags if tag in self.by_locale), None)
+        return near or self.by_locale.get(None, self.newest)
+
+
 class Setup:
     """The cache of one process."""
 
@@ -109,7 +122,7 @@ class Setup:
         self._looked_at = float("-inf")
         self._in_doubt = False
         self._lock = asyncio.Lock()
-        self._kept: dict[tuple[str, ...], Any] = {}
+        self._kept: dict[tuple[str | UUID, ...], Any] = {}
         self._versions: dict[UUID, Version] = {}
 
     async def refresh(self) -> None:
@@ -163,7 +176,7 @@ class Setup:
     async def template_by_id(self, template_id: UUID) -> asyncpg.Record | None:
         """The template's row, or None."""
         load = lambda: rows.one(self._database.owner, "template", template_id)  # noqa: E731
-        return await self._keep(("template", str(template_id)), load)
+        return await self._keep(("template", template_id), load)
 
     async def token(self, digest: bytes) -> asyncpg.Record | None:
         """The token's row, or None; only found ones are remembered, so that guesses fill nothing."""
@@ -174,25 +187,10 @@ class Setup:
         """The epoch with whose key new persons' secrets are wrapped."""
         return await self._keep(("key epoch",), self._load_key_epoch) or MASTERS
 
-    async def current_version(
-        self, template: asyncpg.Record, brand: Brand, locale: str | None = None
-    ) -> UUID | None:
-        """The published version in `locale` or near it, else in the brand's or near that, else the newest."""
-        found = await self._current_versions(template)
-        by_locale = {row["locale"]: row["version_id"] for row in found}
-        own = fallbacks(locale) if locale else ()
-        chain = (*own, *fallbacks(brand.settings.locale), None)
-        newest = found[0]["version_id"] if found else None
-        return next((by_locale[each] for each in chain if each in by_locale), newest)
-
-    async def speaks_several(self, template: asyncpg.Record) -> bool:
-        """Is it published in more than one language?"""
-        return len(await self._current_versions(template)) > 1
-
-    async def _current_versions(self, template: asyncpg.Record) -> list[asyncpg.Record]:
+    async def published(self, template: asyncpg.Record) -> Published | None:
+        """What of it is published, or None."""
         template_id = template["template_id"]
-        load = lambda: rows.many(self._database.owner, "current_versions", template_id)  # noqa: E731
-        return await self._keep(("current", str(template_id)), load) or []
+        return await self._keep(("published", template_id), lambda: self._load_published(template_id))
 
     async def version(self, version_id: UUID) -> Version:
         """A compiled version."""
@@ -222,7 +220,9 @@ class Setup:
             return
         raise Refused(422, "no_route", why)
 
-    async def _keep(self, key: tuple[str, ...], load: Callable[[], Awaitable[Row | None]]) -> Row | None:
+    async def _keep(
+        self, key: tuple[str | UUID, ...], load: Callable[[], Awaitable[Row | None]]
+    ) -> Row | None:
         if key in self._kept:
             kept: Row = self._kept[key]
             return kept
@@ -233,6 +233,11 @@ class Setup:
                 self._kept.clear()
             self._kept[key] = found
         return found
+
+    async def _load_published(self, template_id: UUID) -> Published | None:
+        found = await rows.many(self._database.owner, "current_versions", template_id)
+        by_locale = {row["locale"]: row["version_id"] for row in found}
+        return Published(by_locale, found[0]["version_id"]) if found else None
 
     async def _load_key_epoch(self) -> int:
         newest = await keys.newest(self._database.owner)

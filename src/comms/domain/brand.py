@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -132,10 +133,11 @@ class BrandSettings(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("timezone must name an IANA time zone, such as Europe/Berlin")
 
 
-def fallbacks(locale: str) -> list[str]:
+@lru_cache
+def fallbacks(locale: str) -> tuple[str, ...]:
     """The tag and what it falls back to (RFC 4647, section 3.4): `de-CH-1996`, `de-CH`, `de`."""
     parts = locale.split("-")
-    return ["-".join(parts[:length]) for length in range(len(parts), 0, -1)]
+    return tuple("-".join(parts[:length]) for length in range(len(parts), 0, -1))
 
 
 def _check(channel: str, address: str, complaint: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 import phonenumbers
 from email_validator import EmailNotValidError, ValidatedEmail, validate_email
@@ -83,9 +84,16 @@ def _is_plainly_possible(number: str) -> bool:
     for length in (1, 2, 3):
         code, rest = int(number[1 : 1 + length]), number[1 + length :]
         if code in phonenumbers.COUNTRY_CODE_TO_REGION_CODE:
-            plain = phonenumbers.PhoneNumber(country_code=code, national_number=int(rest))
-            return rest[0] != "0" and phonenumbers.is_possible_number(plain)
+            return rest[0] != "0" and _is_possible_length(code, len(rest))
     return False
+
+
+@cache
+def _is_possible_length(code: int, digits: int) -> bool:
+    """A country's plan says how long its numbers are: some thousand answers for all the numbers there are."""
+    return phonenumbers.is_possible_number(
+        phonenumbers.PhoneNumber(country_code=code, national_number=10 ** (digits - 1))
+    )
 
 
 def _refused(why: str) -> Refused:

@@ -91,7 +91,8 @@ def check_bounds(when: When, now: datetime, max_late: int, horizon_days: int) ->
 
 def show(instant: datetime) -> str:
     """`2026-12-01T14:00:00.000Z`: the way every answer shows a time."""
-    return instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+    utc = instant if instant.tzinfo is UTC else instant.astimezone(UTC)
+    return utc.isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def round_up(instant: datetime) -> datetime:

@@ -18,7 +18,8 @@ EXTENDED = {
 """Each takes an escape and its code: two units."""
 
 ESCAPE = BASIC.index("\x1b")
-_GSM = frozenset(BASIC).difference("\x1b").union(EXTENDED)
+_PLAIN = frozenset(BASIC).difference("\x1b")
+_GSM = _PLAIN.union(EXTENDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,8 @@ def split(text: str) -> list[str]:
 
 def _measure(text: str) -> tuple[str, list[int]]:
     """The encoding that the worst character asks for, and what each then takes."""
+    if _PLAIN.issuperset(text):
+        return "GSM-7", [1] * len(text)
     if _GSM.issuperset(text):
         return "GSM-7", [2 if character in EXTENDED else 1 for character in text]
     return "UCS-2", [2 if ord(character) > 0xFFFF else 1 for character in text]

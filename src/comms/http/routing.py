@@ -42,19 +42,17 @@ NOBODY = Caller("nobody", "", frozenset(), UUID(int=0))
 """Who calls where nobody has to say so."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """Status, body and headers of a success. JSON is made of the body, unless it is bytes, which are sent
     as they are, or a generator of pieces.
     """
 
     body: Any
     status: int = 200
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """One request, decoded and authenticated."""
 
     house: House
@@ -271,10 +269,14 @@ async def read_body(request: Request, largest: int = parsing.LARGEST_BODY) -> by
     announced = request.headers.get("Content-Length", "0")
     if announced.isdecimal() and int(announced) > largest:
         raise too_large("body", largest)
-    chunks, size = [], 0
+    chunks, size, more = [], 0, True
     try:
         async with asyncio.timeout(_BODY_SECONDS):
-            async for chunk in request.stream():
+            while more:
+                message = await request.receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect
+                chunk, more = message.get("body", b""), message.get("more_body", False)
                 size += len(chunk)
                 if size > largest:
                     raise too_large("body", largest)
