@@ -27,7 +27,7 @@ test: setup-dev ## check style, types and layers, then run the tests
 	@$(BIN)/lint-imports > .venv/lint-imports.log || { cat .venv/lint-imports.log; exit 1; }
 	@$(BIN)/python -m pytest --quiet $(ARGS)
 
-bench: setup-dev ## measure against bare PostgreSQL, in ratios (ARGS=accepts: that part alone)
+bench: setup-dev .venv/.ready-bench-peers ## measure against bare PostgreSQL, in ratios (ARGS=accepts: that part alone)
 	@$(BIN)/python -m bench $(ARGS)
 
 faults: setup-dev ## bad nights, two faults at a time, each judged (MINUTES=60, SEED=n: the same again)
@@ -45,7 +45,9 @@ lock: ## lock dependencies that were added (needs uv; UPGRADE=1: the newest of a
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) --output-file requirements.lock > /dev/null
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) --group dev --constraint requirements.lock \
 		--output-file requirements-dev.lock > /dev/null
-	@! grep -nE '://|^--?(index|extra|find)' requirements.lock requirements-dev.lock
+	@$(subst pyproject.toml,bench/peer_programs/requirements.in,$(COMPILE)) $(if $(UPGRADE),--upgrade) \
+		--output-file bench/peer_programs/requirements.lock > /dev/null
+	@! grep -nE '://|^--?(index|extra|find)' requirements.lock requirements-dev.lock bench/peer_programs/requirements.lock
 
 clean: ## remove all that make made; comms-data stays
 	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist build
@@ -71,6 +73,12 @@ clean: ## remove all that make made; comms-data stays
 	@$(PIP) install --require-hashes -r requirements-dev.lock
 	@$(PIP) install --no-deps -e .
 	@touch $@ .venv/.ready
+
+# What ours is measured beside needs libraries that ours does not.
+.venv/.ready-bench-peers: bench/peer_programs/requirements.lock | .venv/bin/python
+	@$(PYTHON) -m venv --clear .venv/bench-peers
+	@.venv/bench-peers/bin/python -m pip --disable-pip-version-check --quiet --quiet install --require-hashes -r $<
+	@touch $@
 
 # Node's packages that tests talk to; without npm those tests say so.
 .venv/.ready-peers: tests/peers/package-lock.json | .venv/bin/python

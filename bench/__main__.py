@@ -13,7 +13,7 @@ import sys
 import asyncpg
 import uvloop
 
-from bench import accepts, batch, decision, dispatch, lateness, limits, sealing, simulation
+from bench import accepts, batch, decision, dispatch, lateness, limits, peers, sealing, simulation
 from bench.figures import HEADING
 from bench.service import service
 
@@ -24,6 +24,7 @@ PARTS = {
     "dispatch": dispatch.measure,
     "lateness": lateness.measure,
     "limits": limits.measure,
+    "peers": peers.measure,
     "sealing": sealing.measure,
     "simulation": simulation.measure,
 }

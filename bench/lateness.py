@@ -15,8 +15,8 @@ from bench import raw
 from bench.figures import Figure, percentile
 from bench.service import Service
 
-_A_SECOND = 50
-_SECONDS = 10
+A_SECOND = 50
+SECONDS = 10
 _ROUNDS = 2
 _LEAD = timedelta(seconds=2)
 _AFTER = 1.0
@@ -24,21 +24,22 @@ _AFTER = 1.0
 
 def measure(service: Service) -> Iterator[Figure]:
     """At 50 messages a second, at instants that know nothing of each other."""
-    ours: list[float] = []
+    left: list[float] = []
     bare: list[float] = []
     for _ in range(_ROUNDS):
-        ours += uvloop.run(_ours(service))
+        left += uvloop.run(ours(service))
         bare += uvloop.run(_bare(service))
-    assert min(ours) >= 0, "a message left before its time"
+    assert min(left) >= 0, "a message left before its time"
     for name, share in (("p50", 0.5), ("p99", 0.99), ("max", 1.0)):
         yield Figure(
-            f"lateness {name} ms, {_A_SECOND}/s; raw: sleep, claim",
-            percentile(ours, share),
+            f"lateness {name} ms, {A_SECOND}/s; raw: sleep, claim",
+            percentile(left, share),
             percentile(bare, share),
         )
 
 
-async def _ours(service: Service) -> list[float]:
+async def ours(service: Service) -> list[float]:
+    """Milliseconds, of each message of a round."""
     async with service.emptied():
         with service.process("bench.worker") as (process, _):
             due = await service.schedule(_instants())
@@ -56,12 +57,15 @@ async def _bare(service: Service) -> list[float]:
         return [_late(due[each], at) for each, at in await raw.wait_and_claim(connection, len(due))]
 
 
+def tomorrow() -> datetime:
+    """A time that nothing is due at yet."""
+    return datetime.now(UTC) + timedelta(days=1)
+
+
 def _instants() -> list[datetime]:
     start = datetime.now(UTC).replace(microsecond=0) + _LEAD
-    milliseconds = _SECONDS * 1000
-    return [
-        start + timedelta(milliseconds=random.randrange(milliseconds)) for _ in range(_A_SECOND * _SECONDS)
-    ]
+    milliseconds = SECONDS * 1000
+    return [start + timedelta(milliseconds=random.randrange(milliseconds)) for _ in range(A_SECOND * SECONDS)]
 
 
 def _late(due_at: datetime, nanoseconds: int) -> float:

@@ -36,8 +36,12 @@ insert into queue (bucket, id, brand_id, template_id, due_at, deadline) values (
 insert into ledger (bucket, message_id, brand_id, at, event, actor, request_id)
 values ($1, $2, $3, $4, 'accepted', $5, $6)
 """,
+    """
+insert into person_key (bucket, brand_id, person_hash, generation, epoch, wrapped, created_at)
+values ($1, $2, $3, $4, $5, $6, $7)
+""",
 )
-"""The four rows of a message, in the plain way."""
+"""The four rows of a message and the key of a person who was never written to, in the plain way."""
 
 _TAKEN = (
     attrgetter("bucket", "brand_id", "key_hash", "id", "kind", "fingerprint"),
@@ -46,6 +50,8 @@ _TAKEN = (
                "wall", "created_at"),
     attrgetter("bucket", "id", "brand_id", "template_id", "scheduled_at", "deadline"),
     attrgetter("bucket", "id", "brand_id", "created_at", "actor", "request_id"),
+    attrgetter("person_bucket", "brand_id", "person_hash", "generation", "key_epoch", "new_secret",
+               "created_at"),
 )  # fmt: skip
 """What each of them takes of the message."""
 
@@ -56,14 +62,15 @@ _COPIES = (
                  "wall", "created_at")),
     ("queue", ("bucket", "id", "brand_id", "template_id", "due_at", "deadline")),
     ("ledger", ("bucket", "message_id", "brand_id", "at", "actor", "request_id", "event")),
+    ("person_key", ("bucket", "brand_id", "person_hash", "generation", "epoch", "wrapped", "created_at")),
 )  # fmt: skip
-"""The same four, for COPY."""
+"""The same five, for COPY."""
 
 _COPIED = 5_000
 
 _ACCEPTED = """
 select m.*, d.key_hash, d.fingerprint, q.deadline, l.actor, l.request_id,
-       k.bucket as person_bucket, k.generation, k.epoch as key_epoch, null::bytea as new_secret
+       k.bucket as person_bucket, k.generation, k.epoch as key_epoch, k.wrapped as new_secret
   from message m join dedup d on d.message_id = m.id
   join queue q on q.id = m.id join ledger l on l.message_id = m.id
   join person_key k on k.brand_id = m.brand_id and k.person_hash = m.person_hash
@@ -103,7 +110,7 @@ async def sample_accepted(connection: Connection) -> NewMessage:
 
 
 async def accept_each(dsn: str, sample: NewMessage, connections: int, seconds: float) -> Pace:
-    """The plain way: each message a transaction of four inserts, on a connection a client."""
+    """The plain way: each message a transaction of five inserts, on a connection a client."""
 
     async def prepared(connection: Connection) -> Callable[[], Awaitable[int]]:
         statements = [await connection.prepare(text) for text in _INSERTS]
@@ -141,7 +148,7 @@ async def accept_groups(
 
 
 async def accept_copied(dsn: str, sample: NewMessage, seconds: float) -> Pace:
-    """The fastest way into a table: COPY into each of the four, which asks of no key whether it is taken."""
+    """The fastest way into a table: COPY into each of the five, which asks of no key whether it is taken."""
 
     async def prepared(connection: Connection) -> Callable[[], Awaitable[int]]:
         async def group() -> int:
@@ -159,10 +166,17 @@ async def accept_copied(dsn: str, sample: NewMessage, seconds: float) -> Pace:
 
 
 def _another(sample: NewMessage) -> NewMessage:
-    key_hash = os.urandom(16)
+    key_hash, person_hash = os.urandom(16), os.urandom(16)
     new_id = message_id(datetime.now(UTC), key_hash, os.urandom(8))
     bucket, due_at = bucket_of_digest(key_hash), later()
-    return sample._replace(bucket=bucket, id=new_id, key_hash=key_hash, scheduled_at=due_at)
+    return sample._replace(
+        bucket=bucket,
+        id=new_id,
+        key_hash=key_hash,
+        scheduled_at=due_at,
+        person_hash=person_hash,
+        person_bucket=bucket_of_digest(person_hash),
+    )
 
 
 async def _paced(
