@@ -13,7 +13,7 @@ import pytest
 
 from comms.actions import acceptance, brands, inbox, messages
 from comms.actions.house import House
-from comms.dispatch.sweep import sweep
+from comms.dispatch.sweep import SILENCE, sweep
 from comms.dispatch.worker import Worker
 from comms.domain.brand import Routes, Senders
 from comms.domain.caller import Caller
@@ -212,6 +212,67 @@ async def test_a_dead_worker_before_it_began_costs_nothing(
     await sweep(house)
     assert await worker.once() == 1
     assert await status(house, loop_health, made["id"]) == "sent"
+
+
+async def silent(house: House) -> None:
+    """Nobody was heard of for longer than a worker may be silent."""
+    await house.database.owner.execute("update worker set heard_at = heard_at - $1::interval", SILENCE)
+
+
+async def test_what_a_silent_worker_had_not_begun_is_sent_by_another_before_its_lease_is_over(
+    house: House, loop_health: Caller, clock: FakeClock, worker: Worker
+) -> None:
+    made = (await acceptance.schedule(house, loop_health, ask(clock))).message
+    clock.advance(300)
+    sleeper = Worker(house, tools(house))
+    claims, lease_ends = await sleeper._take(10), sleeper._lease_ends()
+    await silent(house)
+    await sweep(house)
+    await sleeper._pipeline.deliver(claims[0], lease_ends)  # it had only been paused
+    assert await outbox(house, loop_health) == []
+    assert await worker.once() == 1
+    assert len(await outbox(house, loop_health)) == 1
+    assert await events(house, loop_health, made["id"]) == [
+        "accepted", "claimed", "retried", "claimed", "attempted", "sent",
+    ]  # fmt: skip
+
+
+async def test_what_a_silent_worker_had_begun_waits_for_the_end_of_its_lease(
+    house: House, loop_health: Caller, clock: FakeClock
+) -> None:
+    async def meanwhile(_outgoing: object) -> None:
+        await silent(house)
+        await sweep(house)
+        assert await Worker(house, tools(house)).once() == 0
+
+    made = (await acceptance.schedule(house, loop_health, ask(clock))).message
+    clock.advance(300)
+    await Worker(house, replace(tools(house), keep_in_sandbox=meanwhile)).once()
+    assert await status(house, loop_health, made["id"]) == "sent"
+
+
+async def test_a_mark_waits_for_who_gives_the_claim_to_others_and_then_is_none(
+    house: House, loop_health: Caller, clock: FakeClock
+) -> None:
+    made = (await acceptance.schedule(house, loop_health, ask(clock))).message
+    clock.advance(300)
+    sleeper = Worker(house, tools(house))
+    claims, lease_ends = await sleeper._take(10), sleeper._lease_ends()
+    async with house.database.owner.acquire() as connection, connection.transaction():
+        await connection.execute("update queue set state = 'scheduled', owner = null, lease_until = null")
+        delivering = asyncio.create_task(sleeper._pipeline.deliver(claims[0], lease_ends))
+        await waiting_for_a_lock(house)
+    await delivering
+    assert await outbox(house, loop_health) == []
+    assert await status(house, loop_health, made["id"]) == "scheduled"
+
+
+async def waiting_for_a_lock(house: House) -> None:
+    async with asyncio.timeout(10):
+        while not await house.database.owner.fetchval(
+            "select exists (select from pg_locks where not granted)"
+        ):
+            pass
 
 
 async def test_a_worker_that_dies_while_handing_over_leaves_a_doubt_not_a_duplicate(

@@ -6,6 +6,7 @@ table has no such move. `explore` walks through all that can be reached. What ma
 
     a worker dies            before and after each of its steps
     a lease runs out         while its worker lives on, and records late
+    a worker goes unheard    while it lives on: what it has not begun is given to others
     an answer is lost        though the provider took the message
     somebody cancels         once
     somebody looks           and settles an unknown message by what he has found
@@ -48,12 +49,16 @@ class Mark(NamedTuple):
 
 
 class Worker(NamedTuple):
-    """Where it stands: idle, claimed, marked, or answered with what it heard."""
+    """Where it stands: idle, claimed, marked, or answered with what it heard.
+
+    `is_late`: its lease is over, by its own clock. Whose the message is now it can't know before it writes.
+    """
 
     at: str = "idle"
     attempt: int = 0
     doubts: int = 0
     heard: str | None = None
+    is_late: bool = False
 
 
 class World(NamedTuple):
@@ -132,7 +137,9 @@ def moves(world: World, rules: Rules) -> Iterator[tuple[str, World]]:
         if worker.at != "idle" and world.deaths < MOST_DEATHS:
             yield f"die {n}", put(world, n, Worker())._replace(deaths=world.deaths + 1)
     if world.status is Status.SENDING:
-        yield ("rescue", rescued(world, rules)) if world.lapsed else ("lapse", world._replace(lapsed=True))
+        yield ("rescue", rescued(world, rules)) if world.lapsed else ("lapse", lapsed(world))
+        if not has_begun(world) or rules.broken == "silence without a look at the mark":
+            yield "not heard of", moved(world, "rescue")
     if not world.asked_to_cancel:
         yield "cancel", cancel(world, rules)
     if world.status is Status.UNKNOWN:
@@ -180,8 +187,7 @@ def freeze(world: World, n: int, worker: Worker, rules: Rules) -> World:
 
 def call(world: World, n: int, worker: Worker, rules: Rules) -> Iterator[tuple[str, World]]:
     """The provider takes it or not, and is heard or not. Without time in the lease nothing is called."""
-    has_time = is_ours(world, n, worker) and not world.lapsed
-    if not has_time and rules.broken != "call without a look at the lease":
+    if worker.is_late and rules.broken != "call without a look at the lease":
         yield "give up", put(world, n, worker._replace(at="answered", heard="try_later"))
         return
     begun = world._replace(calls=world.calls + 1)
@@ -220,6 +226,15 @@ def answered(world: World, worker: Worker) -> World:
     return world._replace(mark=Mark(mark.attempt, worker.heard, mark.doubts + (worker.heard == "lost")))
 
 
+def lapsed(world: World) -> World:
+    """The lease is over, for all who have a clock."""
+    over = world._replace(lapsed=True)
+    for n, worker in enumerate(world.workers):
+        if is_ours(world, n, worker):
+            over = put(over, n, worker._replace(is_late=True))
+    return over
+
+
 def rescued(world: World, rules: Rules) -> World:
     """`sweep.rescue`: what may have been handed over is lost, the rest anybody's."""
     mark = world.mark
@@ -228,6 +243,11 @@ def rescued(world: World, rules: Rules) -> World:
     if mark and rules.broken == "rescue forgets the doubt":
         world = world._replace(mark=Mark(mark.attempt, "try_later", mark.doubts))
     return moved(world, "rescue")
+
+
+def has_begun(world: World) -> bool:
+    """Is the mark of this attempt there?"""
+    return world.mark is not None and world.mark.attempt == world.attempt
 
 
 def cancel(world: World, rules: Rules) -> World:

@@ -18,6 +18,7 @@ BREAKS = [
     "freeze without fence",
     "record without fence",
     "rescue forgets the doubt",
+    "silence without a look at the mark",
 ]
 
 

@@ -20,6 +20,9 @@ from comms.store import queue, workers
 _BITE = 500
 _DEATHS = 2
 
+SILENCE = timedelta(seconds=8)
+"""Workers report each second. With the time between two sweeps it is the most that a worker's death costs."""
+
 
 async def sweep(house: House, ours: Collection[UUID] = ()) -> None:
     """Once round. Safe by many at a time: each change is fenced or locks its rows.
@@ -36,10 +39,13 @@ async def sweep(house: House, ours: Collection[UUID] = ()) -> None:
 
 
 async def rescue(house: House, ours: Collection[UUID] = ()) -> None:
-    """Claims whose worker went silent: sent by another, unless they may have been handed over."""
+    """Claims whose worker went silent: sent by another, unless they may have been handed over.
+
+    What was not begun has no need to wait for the end of the lease: who only slept finds it gone.
+    """
     await house.setup.refresh()
     now = house.clock.sql_now()
-    for row in await queue.lapsed(house.database.engine, now, ours):
+    for row in await queue.lapsed(house.database.engine, now, ours, SILENCE):
         key = (row["bucket"], row["id"], row["attempt"])
         standings = [await _standing(house.setup, row, each) for each in row["deliveries"]]
         if standings and event(standings, stopped=None) == "lose":

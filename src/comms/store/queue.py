@@ -196,16 +196,25 @@ async def lose(
     return await _move(connection, "lose", owner, now, rows, answers)
 
 
-async def lapsed(engine: Pool, now: datetime | None, ours: Collection[UUID]) -> list[asyncpg.Record]:
-    """Claims whose lease ran out, but for `ours`, each with its deliveries: outcome, provider_id, doubts."""
-    return await engine.fetch(sql("queue", "lapsed"), now, list(ours))
+async def lapsed(
+    engine: Pool, now: datetime | None, ours: Collection[UUID], silence: timedelta
+) -> list[asyncpg.Record]:
+    """Claims whose lease ran out, and what one claimed and did not begin who was not heard of for `silence`.
+
+    But for `ours`; each with its deliveries: outcome, provider_id, doubts.
+    """
+    return await engine.fetch(sql("queue", "lapsed"), now, list(ours), silence)
 
 
 async def rescue(
     engine: Pool, now: datetime | None, bucket: int, message_id: UUID, attempt: int, pause: timedelta
 ) -> bool:
-    """Give a lapsed claim back to everybody, after a pause; False where somebody else was faster."""
-    return bool(await engine.fetchval(sql("queue", "rescue"), now, bucket, message_id, attempt, pause))
+    """Give such a claim back to everybody, after a pause; False where somebody else was faster."""
+    async with engine.acquire() as connection, connection.transaction():
+        await connection.execute(sql("queue", "hold_claim"), bucket, message_id, attempt)
+        return bool(
+            await connection.fetchval(sql("queue", "rescue"), now, bucket, message_id, attempt, pause)
+        )
 
 
 async def lose_lapsed(

@@ -88,12 +88,18 @@ select message_id, n, provider_id, payload, outcome, reason, reference, heard, d
 -- name: freeze
 -- The durable mark between claimed and being handed over. Only a claim that is still ours is marked.
 -- A mark that is found without an outcome is a call whose answer never came: one doubt more.
+-- The claim's row is held meanwhile: it is given to nobody else between the look and the mark. In one order, so that
+-- two who hold the same rows do not embrace.
 with given as (
   select * from unnest($2::int[], $3::uuid[], $4::int[], $5::text[], $6::bytea[], $7::int[])
     as g (bucket, message_id, n, provider_id, payload, attempt)
+), held as (
+  select q.bucket, q.id, q.attempt, q.brand_id, q.uncounted from queue q
+   where (q.bucket, q.id) in (select bucket, message_id from given) and q.state = 'sending' and q.owner = $8
+   order by q.bucket, q.id for no key update
 ), ours as (
-  select g.*, q.brand_id, q.uncounted from given g join queue q on q.bucket = g.bucket and q.id = g.message_id
-   where q.state = 'sending' and q.owner = $8 and q.attempt = g.attempt
+  select g.*, h.brand_id, h.uncounted
+    from given g join held h on h.bucket = g.bucket and h.id = g.message_id and h.attempt = g.attempt
 ), marked as (
   insert into delivery as d (bucket, message_id, n, brand_id, provider_id, payload, attempt, begun_at)
   select bucket, message_id, n, brand_id, provider_id, payload, attempt, coalesce($1, statement_timestamp()) from ours
@@ -218,8 +224,8 @@ with given as (
 select id from moved;
 
 -- name: lapsed
--- Claims whose worker went silent, with what stands of their deliveries; not those that we still see
--- through ourselves ($2): our lease may be over, our answer is not.
+-- Claims whose lease is over, and what a worker that went silent ($3) has claimed and not begun, with what stands of
+-- their deliveries; not those that we still see through ourselves ($2): our lease may be over, our answer is not.
 select q.bucket, q.id, q.brand_id, q.attempt, q.uncounted, q.deadline, m.scheduled_at, m.template_id,
        coalesce(jsonb_agg(jsonb_build_object('outcome', d.outcome, 'provider_id', d.provider_id,
                                              'doubts', d.doubts + (d.outcome is null)::int))
@@ -227,19 +233,29 @@ select q.bucket, q.id, q.brand_id, q.attempt, q.uncounted, q.deadline, m.schedul
   from queue q
   join message m on m.bucket = q.bucket and m.id = q.id
   left join delivery d on d.bucket = q.bucket and d.message_id = q.id
- where q.state = 'sending' and q.lease_until < coalesce($1, statement_timestamp()) and q.id <> all ($2::uuid[])
+ where q.state = 'sending' and q.id <> all ($2::uuid[])
+   and (q.lease_until < coalesce($1, statement_timestamp())
+        or not exists (select from worker w where w.owner = q.owner and w.heard_at >= statement_timestamp() - $3::interval)
+           and not exists (select from delivery b
+                            where b.bucket = q.bucket and b.message_id = q.id and b.attempt = q.attempt))
  group by q.bucket, q.id, q.brand_id, q.attempt, q.uncounted, q.deadline, q.lease_until, m.scheduled_at, m.template_id
  order by q.lease_until
  limit 500;
 
+-- name: hold_claim
+-- No worker begins it while it is held: `freeze` waits, and then finds whose it is.
+select from queue where bucket = $1 and id = $2 and state = 'sending' and attempt = $3 for update;
+
 -- name: rescue
 -- rescue: sending -> scheduled
+-- A claim that is held by `hold_claim`, so that this statement sees every mark that was made of it.
 -- $5: a pause, so that a message on which workers die does not take one after the other with it.
 with again as (
   update queue set state = 'scheduled', owner = null, lease_until = null,
          due_at = greatest(due_at, coalesce($1, statement_timestamp()) + $5::interval)
    where bucket = $2 and id = $3 and state = 'sending' and attempt = $4
-     and lease_until < coalesce($1, statement_timestamp())
+     and (lease_until < coalesce($1, statement_timestamp())
+          or not exists (select from delivery b where b.bucket = $2 and b.message_id = $3 and b.attempt = $4))
   returning bucket, id, brand_id, attempt - uncounted as attempt
 )
 insert into ledger (bucket, message_id, brand_id, at, event, details)

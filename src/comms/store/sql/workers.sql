@@ -1,8 +1,10 @@
 -- Who works: each worker says by which set-up it acts, and until when it may.
 
 -- name: report
-insert into worker (owner, epoch, lease_until) values ($1, $2, statement_timestamp() + $3::interval)
-on conflict (owner) do update set epoch = excluded.epoch, lease_until = excluded.lease_until;
+insert into worker (owner, epoch, lease_until, heard_at)
+values ($1, $2, statement_timestamp() + $3::interval, statement_timestamp())
+on conflict (owner) do update
+   set epoch = excluded.epoch, lease_until = excluded.lease_until, heard_at = excluded.heard_at;
 
 -- name: leave
 delete from worker where owner = $1;
