@@ -12,11 +12,9 @@ import asyncpg
 
 from comms.clock import Clock
 from comms.gather import Gather
+from comms.store import workers
 from comms.store.database import AWAY, BAD_DATA, Connection, Database
 from comms.store.messages import NewMessage, accept
-
-WAKE = "comms_wake"
-"""The channel on which sleeping workers hear of sooner work."""
 
 _LARGEST = 256
 _WRITERS = 2
@@ -89,6 +87,6 @@ class Acceptor:
         while self._wake_again:
             self._wake_again = False
             try:
-                await self._database.engine.execute("select pg_notify($1, '')", WAKE)
+                await workers.wake(self._database.engine)
             except (*AWAY, asyncpg.PostgresError):
                 return  # workers look again within a second

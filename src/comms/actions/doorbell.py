@@ -9,34 +9,34 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import asyncpg
 
-from comms.store.database import AWAY, Connection, connect_once
+from comms.actions.setup import Setup
+from comms.store.database import AWAY, Connection, Database, connect_once
 from comms.store.items import BELL
-
-if TYPE_CHECKING:
-    from comms.actions.house import House
 
 _LOOK_SECONDS = 0.25
 _BACK_OFF = 1.0
 
 
 class Doorbell:
-    """One a process. It listens for as long as anybody waits."""
+    """One a process. It listens for as long as anybody waits; `ends` is set when the process does."""
 
-    def __init__(self) -> None:
+    def __init__(self, database: Database, setup: Setup, ends: asyncio.Event) -> None:
+        self._database = database
+        self._setup = setup
+        self._ends = ends
         self._waiting: dict[str, set[asyncio.Event]] = {}
         self._listening: asyncio.Task[None] | None = None
 
     @contextmanager
-    def waiting(self, house: House, person_hash: bytes) -> Iterator[asyncio.Event]:
+    def waiting(self, person_hash: bytes) -> Iterator[asyncio.Event]:
         """An event that is set whenever it is worth looking again; who looks clears it before."""
         bell, name = asyncio.Event(), person_hash.hex()
         self._waiting.setdefault(name, set()).add(bell)
         if self._listening is None:
-            self._listening = asyncio.create_task(self._listen(house))
+            self._listening = asyncio.create_task(self._listen())
         try:
             yield bell
         finally:
@@ -47,27 +47,27 @@ class Doorbell:
                 self._listening.cancel()
                 self._listening = None
 
-    async def _listen(self, house: House) -> None:
+    async def _listen(self) -> None:
         while True:
             try:
-                connection = await connect_once(house.database.dsn, "comms inbox")
+                connection = await connect_once(self._database.dsn, "comms inbox")
                 try:
                     await connection.add_listener(BELL, self._hear)
                     self._wake_all()
-                    await self._look(house, connection)
+                    await self._look(connection)
                 finally:
                     connection.terminate()
             except (*AWAY, asyncpg.PostgresError):
                 await asyncio.sleep(_BACK_OFF)
 
-    async def _look(self, house: House, connection: Connection) -> None:
+    async def _look(self, connection: Connection) -> None:
         """Until the connection breaks: has set-up changed, and do we end?"""
-        epoch = house.setup.epoch
+        epoch = self._setup.epoch
         while not connection.is_closed():
             await asyncio.sleep(_LOOK_SECONDS)
-            await house.setup.refresh()
-            if house.setup.epoch != epoch or house.draining.is_set():
-                epoch = house.setup.epoch
+            await self._setup.refresh()
+            if self._setup.epoch != epoch or self._ends.is_set():
+                epoch = self._setup.epoch
                 self._wake_all()
 
     def _hear(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:

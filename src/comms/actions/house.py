@@ -33,12 +33,15 @@ class House:
     """What this process counts of itself."""
     outward: Outward = field(default_factory=Outward)
     """Calls to those who want to hear of events."""
-    doorbell: Doorbell = field(default_factory=Doorbell)
-    """Wakes who waits for an inbox to change."""
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the process ends: nothing new is begun, and who waits is told what is known."""
+    doorbell: Doorbell = field(init=False)
+    """Wakes who waits for an inbox to change."""
     keys: PersonKeys = field(init=False)
 
     def __post_init__(self) -> None:
+        """What follows from the others; the class is frozen."""
         keys = PersonKeys(self.database, self.setup, self.clock)
-        object.__setattr__(self, "keys", keys)  # what follows from the others; the class is frozen
+        object.__setattr__(self, "keys", keys)
+        doorbell = Doorbell(self.database, self.setup, self.draining)
+        object.__setattr__(self, "doorbell", doorbell)

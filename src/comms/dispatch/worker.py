@@ -18,7 +18,6 @@ import asyncpg
 import structlog
 
 from comms.actions import epochs, zones
-from comms.actions.acceptor import WAKE
 from comms.actions.house import House
 from comms.dispatch.accounts import Accounts
 from comms.dispatch.admission import Admission
@@ -281,7 +280,7 @@ class Worker:
         while True:
             try:
                 connection = await connect_once(dsn, "comms worker")
-                await connection.add_listener(WAKE, self._hear)
+                await connection.add_listener(workers.WAKE, self._hear)
                 while not connection.is_closed():  # noqa: ASYNC110 - a broken one says nothing
                     await asyncio.sleep(_LONGEST_SLEEP)
             except (*AWAY, asyncpg.PostgresError):

@@ -88,7 +88,7 @@ async def stream_inbox(call: Call) -> Answer:
 
 async def _events(call: Call, brand: Brand, digest: bytes, last: int) -> AsyncGenerator[bytes, None]:
     house, told, epoch = call.house, -1, call.house.setup.epoch
-    with house.doorbell.waiting(house, digest) as bell:
+    with house.doorbell.waiting(digest) as bell:
         while not house.draining.is_set():
             bell.clear()
             try:

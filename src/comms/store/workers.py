@@ -8,6 +8,14 @@ from uuid import UUID
 from comms.store.database import Pool
 from comms.store.statements import sql
 
+WAKE = "comms_wake"
+"""The channel on which sleeping workers hear of sooner work."""
+
+
+async def wake(engine: Pool) -> None:
+    """Tell those that sleep to look again."""
+    await engine.execute(sql("workers", "wake"), WAKE)
+
 
 async def report(engine: Pool, owner: UUID, epoch: int, lease: timedelta) -> None:
     """A worker lives, and acts by this set-up."""

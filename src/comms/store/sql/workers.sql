@@ -1,5 +1,8 @@
 -- Who works: each worker says by which set-up it acts, and until when it may.
 
+-- name: wake
+select pg_notify($1, '');
+
 -- name: report
 insert into worker (owner, epoch, lease_until, heard_at)
 values ($1, $2, statement_timestamp() + $3::interval, statement_timestamp())
