@@ -119,7 +119,7 @@ def list_messages(
       echo '{"recipient": "ada@example.org"}' | comms message list --brand demo --where - --json
     """
     from comms.http import parsing
-    from comms.http.messages import search
+    from comms.http.messages import found
     from comms.http.shapes.messages import Search
 
     named = {"brand_id": brand, "status": status, "channel": channel, "template_key": template}
@@ -128,13 +128,13 @@ def list_messages(
     wanted = parsing.convert({**private, **given} if isinstance(private, dict) else private, Search)
 
     async def work(house: House, caller: Caller) -> dict[str, Any]:
-        return await search(house, caller, wanted, wanted.recipient, wanted.subject)
+        return await found(house, caller, wanted, wanted.recipient, wanted.subject)
 
-    found = _act(data_dir, work)
+    answer = _act(data_dir, work)
     if as_json:
-        _show(found, as_json=True)
+        _show(answer, as_json=True)
         return
-    for each in found["data"]:
+    for each in answer["data"]:
         line = (each[name] for name in ("id", "scheduled_at", "status", "channel", "template_key"))
         click.echo("  ".join(line))
 

@@ -8,11 +8,10 @@ from uuid import UUID
 from starlette.responses import Response
 
 from comms.actions import messages as actions
+from comms.actions.search import Wanted, search
 from comms.console.visit import Visit, back_to
 from comms.domain.errors import Refused, invalid
 from comms.domain.lifecycle import Status
-from comms.domain.recipient import normalise
-from comms.store.messages import Filter
 
 READ, WRITE = "read:messages", "write:messages"
 _PAGE = 50
@@ -89,35 +88,17 @@ async def _found(visit: Visit, brand_id: str) -> list[dict[str, Any]]:
     asked = visit.asked
     if asked.get("status") not in (None, *Status) or asked.get("channel") not in (None, *_CHANNELS):
         raise invalid("There is no such status or channel.")
-    hashes = await actions.digests(
-        visit.house, brand_id, person_id=asked.get("person_id"), recipient=_recipient(asked.get("recipient"))
-    )
-    by_key = None
-    if key := asked.get("dedup_key"):
-        by_key = await actions.find_by_key(visit.house, visit.caller, brand_id, key)
-        if by_key is None:
-            return []
-    wanted = Filter(
+    wanted = Wanted(
         brand_id,
         status=asked.get("status"),
-        person_hash=hashes["person_id"],
-        recipient_hash=hashes["recipient"],
         channel=asked.get("channel"),
         template_key=asked.get("template_key"),
+        person_id=asked.get("person_id"),
+        recipient=asked.get("recipient"),
+        dedup_key=asked.get("dedup_key"),
         before=visit.cursor(),
-        id=by_key,
     )
-    return await actions.find(visit.house, visit.caller, wanted, _PAGE)
-
-
-def _recipient(text: str | None) -> str | None:
-    """As it was kept, where it is an address or a number; else as it was typed."""
-    if text is None:
-        return None
-    try:
-        return normalise("email" if "@" in text else "sms", text)
-    except Refused:
-        return text
+    return await search(visit.house, visit.caller, wanted, _PAGE)
 
 
 def _as_id(text: str | None) -> UUID | None:

@@ -13,13 +13,13 @@ from msgspec import UnsetType
 from comms.actions import acceptance
 from comms.actions import messages as actions
 from comms.actions.house import House
+from comms.actions.search import Wanted, search
 from comms.actions.supersession import NOTHING_TO_REPLACE, REPLACING
 from comms.domain import schedule as time
 from comms.domain.caller import Caller
 from comms.domain.decision import CODES as NOT_PERMITTED
 from comms.domain.errors import invalid
 from comms.domain.lifecycle import Status
-from comms.domain.recipient import normalise
 from comms.http.codes import INVALID, NOT_FOUND, READ, WRITE
 from comms.http.routing import Answer, Call, Route
 from comms.http.shapes.common import BrandQuery
@@ -66,13 +66,13 @@ async def send_message(call: Call) -> Answer:
 
 async def list_scheduled(call: Call) -> Answer:
     """The brand's messages, newest first."""
-    return Answer(await search(call.house, call.caller, call.query, None))
+    return Answer(await found(call.house, call.caller, call.query))
 
 
 async def search_scheduled(call: Call) -> Answer:
     """The same list, narrowed by what must not stand in an address."""
     body: Search = call.body
-    return Answer(await search(call.house, call.caller, body, body.recipient, body.subject))
+    return Answer(await found(call.house, call.caller, body, body.recipient, body.subject))
 
 
 async def get_scheduled(call: Call) -> Answer:
@@ -88,11 +88,11 @@ async def get_message(call: Call) -> Answer:
 async def list_recent(call: Call) -> Answer:
     """The brand's messages of either kind, newest first."""
     narrowed = Filter(call.query.brand_id, before=cursor(call.query.cursor))
-    found = await actions.find(call.house, call.caller, narrowed, call.query.limit)
-    answer = page("messages", found, call.query.limit)
+    newest = await actions.find(call.house, call.caller, narrowed, call.query.limit)
+    answer = page("messages", newest, call.query.limit)
     answer["messages"] = [
         {"message_id": each["id"], **{n: each[n] for n in ("channel", "recipient", "status", "sent_at")}}
-        for each in found
+        for each in newest
     ]
     return Answer(answer)
 
@@ -143,39 +143,28 @@ def asked(body: Send, scheduled_at: str | None) -> acceptance.Request:
     )
 
 
-async def search(
-    house: House, caller: Caller, wanted: ScheduledQuery, recipient: str | None, subject: str | None = None
+async def found(
+    house: House,
+    caller: Caller,
+    asked: ScheduledQuery,
+    recipient: str | None = None,
+    subject: str | None = None,
 ) -> dict[str, Any]:
     """A page of the brand's scheduled messages that fit."""
-    caller.act_for(wanted.brand_id)
-    by_key = None
-    if wanted.dedup_key is not None:
-        by_key = await actions.find_by_key(house, caller, wanted.brand_id, wanted.dedup_key)
-        if by_key is None:
-            return {"data": []}
-    if recipient is not None:
-        recipient = normalise(wanted.channel or _likely_channel(recipient), recipient)
-    sealed = {"person_id": wanted.person_id, "recipient": recipient, "subject": subject}
-    hashes = await actions.digests(house, wanted.brand_id, **sealed)
-    narrowed = Filter(
-        brand_id=wanted.brand_id,
-        status=wanted.status,
-        person_hash=hashes["person_id"],
-        recipient_hash=hashes["recipient"],
-        channel=wanted.channel,
-        template_key=wanted.template_key,
-        since=time.read(wanted.since, "from").instant if wanted.since else None,
-        until=time.read(wanted.until, "to").instant if wanted.until else None,
-        before=cursor(wanted.cursor),
-        id=by_key,
-        subject_hash=hashes["subject"],
+    wanted = Wanted(
+        brand_id=asked.brand_id,
+        status=asked.status,
+        channel=asked.channel,
+        template_key=asked.template_key,
+        person_id=asked.person_id,
+        recipient=recipient,
+        subject=subject,
+        dedup_key=asked.dedup_key,
+        since=time.read(asked.since, "from").instant if asked.since else None,
+        until=time.read(asked.until, "to").instant if asked.until else None,
+        before=cursor(asked.cursor),
     )
-    return page("data", await actions.find(house, caller, narrowed, wanted.limit), wanted.limit)
-
-
-def _likely_channel(recipient: str) -> str:
-    """For its spelling alone: an address is one with an @, all else is kept as it is."""
-    return "email" if "@" in recipient else "in_app"
+    return page("data", await search(house, caller, wanted, asked.limit), asked.limit)
 
 
 async def outcome(house: House, caller: Caller, message_id: UUID, patience: float) -> dict[str, Any]:
