@@ -30,6 +30,7 @@ from comms.store import setup as rows
 from comms.store.database import connect, connect_once
 from comms.store.migrate import migrate
 from comms.store.statements import sql
+from comms.traces import UNTRACED, Traces
 
 _TOGETHER = 100
 
@@ -66,7 +67,9 @@ async def bring_up_to_date(dsn: str) -> list[str]:
 
 
 @asynccontextmanager
-async def house(dsn: str, settings: Settings, master: MasterKey, clock: Clock) -> AsyncIterator[House]:
+async def house(
+    dsn: str, settings: Settings, master: MasterKey, clock: Clock, traces: Traces = UNTRACED
+) -> AsyncIterator[House]:
     """What every action is handed, on open pools; refused where the master key is not the database's."""
     database = await connect(dsn)
     outward = Outward(local=settings.events_to_local_addresses)
@@ -75,8 +78,10 @@ async def house(dsn: str, settings: Settings, master: MasterKey, clock: Clock) -
         await _check_keys(dsn, master, epochs, clock)
         async with Http() as http:
             setup, acceptor = Setup(database, master, clock, epochs), Acceptor(database, clock)
-            yield House(database, setup, acceptor, clock, settings, Webhooks(http), outward=outward)
+            webhooks = Webhooks(http)
+            yield House(database, setup, acceptor, clock, settings, webhooks, traces=traces, outward=outward)
     finally:
+        await traces.close()
         await outward.close()
         await database.close()
 

@@ -24,11 +24,12 @@ from comms.domain.caller import Caller
 from comms.domain.content import Plain, Sealed
 from comms.domain.errors import Refused, Unavailable, invalid
 from comms.domain.ids import bucket_of_digest, message_id
-from comms.domain.options import Options
+from comms.domain.options import Kept, Options
 from comms.domain.recipient import normalise
 from comms.domain.schedule import When, show
 from comms.privacy.cipher import PersonCipher
 from comms.store import messages as rows
+from comms.traces import NOTHING, Part, here
 
 _TRIES = 10
 _NO_OPTIONS = Options()
@@ -96,20 +97,29 @@ class _Asked(NamedTuple):
 
 async def schedule(house: House, caller: Caller, request: Request, *, bulk: bool = False) -> Accepted:
     """Accept a message, once: the same key again answers the first message. `bulk`: one of very many."""
-    accepted = await _accept(house, caller, request, bulk=bulk)
+    with NOTHING if bulk else here().part("accept") as part:  # a batch is one part, however many it brings
+        accepted = await _accept(house, caller, request, part, bulk=bulk)
+        part.note(
+            message_id=accepted.message["id"],
+            brand_id=request.brand_id,
+            channel=request.channel,
+            template_key=request.template_key,
+            kind=request.kind,
+            replayed=accepted.replayed,
+        )
     replayed = "true" if accepted.replayed else "false"
     house.metrics.accepted.add(request.kind, request.channel, replayed)
     return accepted
 
 
-async def _accept(house: House, caller: Caller, request: Request, *, bulk: bool) -> Accepted:
+async def _accept(house: House, caller: Caller, request: Request, part: Part, *, bulk: bool) -> Accepted:
     caller.act_for(request.brand_id)
     for _ in range(_TRIES):
         await house.setup.refresh()
         epoch = house.setup.epoch
         asked = await _read(house, request)
         try:
-            row, sealing = await _check(house, caller, asked)
+            row, sealing = await _check(house, caller, asked, part.link)
         except Refused as refused:
             known = await _known(house, asked)
             if known is None:
@@ -151,7 +161,9 @@ async def _read(house: House, request: Request) -> _Asked:
     return _Asked(request, brand, when, recipient, key_hash, _fingerprint(brand, request, when, recipient))
 
 
-async def _check(house: House, caller: Caller, asked: _Asked) -> tuple[rows.NewMessage, Sealing]:
+async def _check(
+    house: House, caller: Caller, asked: _Asked, trace: str | None
+) -> tuple[rows.NewMessage, Sealing]:
     """The checks that depend on the clock or on set-up; the row that passes them, and its key."""
     request, brand = asked.request, asked.brand
     template = await house.setup.template(brand.brand_id, request.template_key, request.channel)
@@ -174,7 +186,8 @@ async def _check(house: House, caller: Caller, asked: _Asked) -> tuple[rows.NewM
     if request.scheduled_at is None:
         await _require_permission(house, asked, template, now)
     sealing = await house.keys.sealing(brand, brand.cipher.digest("person_id", request.person_id))
-    return _row(caller, asked, template, version_id, now, sealing), sealing
+    kept = Kept(**msgspec.structs.asdict(request.options), trace=trace) if trace else request.options
+    return _row(caller, asked, kept, template, version_id, now, sealing), sealing
 
 
 async def _require_permission(house: House, asked: _Asked, template: asyncpg.Record, now: datetime) -> None:
@@ -189,6 +202,7 @@ async def _require_permission(house: House, asked: _Asked, template: asyncpg.Rec
 def _row(
     caller: Caller,
     asked: _Asked,
+    kept: Options,
     template: asyncpg.Record,
     version_id: UUID,
     now: datetime,
@@ -225,7 +239,7 @@ def _row(
         generation=sealing.cipher.generation,
         key_epoch=sealing.epoch,
         new_secret=sealing.new,
-        options=_sealed_options(sealing.cipher, request.options, new_id),
+        options=_sealed_options(sealing.cipher, kept, new_id),
         subject_hash=_subject_hash(asked.brand, request.options),
     )
 
@@ -234,11 +248,11 @@ def _subject_hash(brand: Brand, options: Options) -> bytes | None:
     return brand.cipher.digest("subject", options.subject) if options.subject else None
 
 
-def _sealed_options(cipher: PersonCipher, options: Options, new_id: UUID) -> Sealed | None:
+def _sealed_options(cipher: PersonCipher, kept: Options, new_id: UUID) -> Sealed | None:
     """Most messages have none, and cost nothing."""
-    if options == _NO_OPTIONS:
+    if kept == _NO_OPTIONS:
         return None
-    return cipher.seal(Plain(msgspec.json.encode(options)), new_id, "options")
+    return cipher.seal(Plain(msgspec.json.encode(kept)), new_id, "options")
 
 
 def _fingerprint(brand: Brand, request: Request, when: When, recipient: str) -> bytes:

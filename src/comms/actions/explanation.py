@@ -15,7 +15,7 @@ from comms.domain.content import Sealed
 from comms.domain.decision import decide
 from comms.domain.errors import Refused
 from comms.domain.explanation import Fact, in_words, read
-from comms.domain.options import Options
+from comms.domain.options import Kept
 from comms.domain.otherwise import otherwise
 from comms.domain.schedule import show
 from comms.privacy.cipher import PersonCipher
@@ -89,7 +89,7 @@ def _guards(
     """Name and wanted value of the facts that the message is sent for, by their ids; of the erased none."""
     if options is None or person.is_erased(options):
         return {}
-    opened = msgspec.json.decode(person.open(options, message_id, "options"), type=Options)
+    opened = msgspec.json.decode(person.open(options, message_id, "options"), type=Kept)
     return {str(place(brand.cipher, name).id): (name, value) for name, value in opened.send_if.items()}
 
 

@@ -16,6 +16,7 @@ from comms.providers.outward import Outward
 from comms.providers.webhooks import Webhooks
 from comms.settings import Settings
 from comms.store.database import Database
+from comms.traces import Traces
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,8 @@ class House:
     """Reads providers' calls; who builds a house closes its connections."""
     metrics: Metrics = field(default_factory=Metrics)
     """What this process counts of itself."""
+    traces: Traces = field(default_factory=Traces)
+    """Whom it tells what it does, and how long that takes; who builds a house closes it."""
     outward: Outward = field(default_factory=Outward)
     """Calls to those who want to hear of events."""
     draining: asyncio.Event = field(default_factory=asyncio.Event)

@@ -8,10 +8,10 @@ from uuid import UUID
 import msgspec
 
 from comms.domain.content import Sealed
-from comms.domain.options import Options
+from comms.domain.options import Kept
 from comms.privacy.cipher import PersonCipher
 
-_NO_OPTIONS = Options()
+_NO_OPTIONS = Kept()
 
 
 class Addressed(NamedTuple):
@@ -19,7 +19,7 @@ class Addressed(NamedTuple):
 
     person_id: str
     recipient: str
-    options: Options
+    options: Kept
     erased: bool = False
 
 
@@ -30,5 +30,5 @@ def addressed(person: PersonCipher, message_id: UUID, address: Sealed, options: 
     person_id, recipient, _ = msgspec.json.decode(person.open(address, message_id, "address"))
     if options is None:
         return Addressed(person_id, recipient, _NO_OPTIONS)
-    opened = msgspec.json.decode(person.open(options, message_id, "options"), type=Options)
+    opened = msgspec.json.decode(person.open(options, message_id, "options"), type=Kept)
     return Addressed(person_id, recipient, opened)

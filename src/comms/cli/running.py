@@ -19,7 +19,7 @@ import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
-from comms import wiring
+from comms import otel, wiring
 from comms.actions.house import House
 from comms.cli import siblings
 from comms.cli.shared import stop
@@ -58,13 +58,14 @@ def run(
     if listener and meanwhile and not settings.public_url:  # a demonstration's links are followed here
         settings = msgspec.structs.replace(settings, public_url=_address(listener))
     figures = _figures(settings) if not api or processes > 1 else None
+    traces = otel.traces()
     key = wiring.master_key(settings)
     with wiring.database(settings, share=not (api and worker)) as found:
 
         async def main() -> None:
             await wiring.bring_up_to_date(found.dsn)
             async with (
-                wiring.house(found.dsn, settings, key, Clock()) as house,
+                wiring.house(found.dsn, settings, key, Clock(), traces) as house,
                 _parts(house, found.dsn, listener, figures, worker=worker) as (parts, stopped),
             ):
                 if found.server:
@@ -83,11 +84,11 @@ def run(
 def run_sibling(settings: Settings, listener: socket.socket) -> None:
     """One more API and worker on a socket and a database that another process keeps, until that one ends."""
     _tame_garbage_collection()
-    figures, key = _figures(settings), wiring.master_key(settings)
+    figures, key, traces = _figures(settings), wiring.master_key(settings), otel.traces()
 
     async def main(dsn: str) -> None:
         async with (
-            wiring.house(dsn, settings, key, Clock()) as house,
+            wiring.house(dsn, settings, key, Clock(), traces) as house,
             _parts(house, dsn, listener, figures, worker=True) as (parts, stopped),
         ):
             parts.create_task(siblings.first_ends(stopped))

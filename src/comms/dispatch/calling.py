@@ -10,8 +10,8 @@ from comms.actions.house import House
 from comms.actions.setup import Account
 from comms.actions.webhooks import events_url
 from comms.dispatch.accounts import Accounts
-from comms.dispatch.work import Delivery, Work
-from comms.providers.base import Lost, Misconfigured, Outcome, Outgoing, Sender
+from comms.dispatch.work import WORDS, Delivery, Work
+from comms.providers.base import Lost, Misconfigured, Outcome, Outgoing, Provider, Sender
 
 log = structlog.get_logger()
 
@@ -34,6 +34,14 @@ class Calling:
         except Exception as error:  # noqa: BLE001 - what was valid when it was stored need not stay so: a certificate ends
             log.error("provider_not_built", provider_id=account.provider_id, problem=type(error).__name__)
             return Misconfigured("settings_refused")
+        with work.handing.part("call", calls=True) as part:
+            outcome = await self._call(work, delivery, account, provider)
+            part.note(
+                provider_id=account.provider_id, provider_kind=account.kind, outcome=WORDS[type(outcome)]
+            )
+        return outcome
+
+    async def _call(self, work: Work, delivery: Delivery, account: Account, provider: Provider) -> Outcome:
         asked = self._house.clock.monotonic()
         try:
             async with asyncio.timeout(self._call_seconds):

@@ -40,6 +40,7 @@ from comms.privacy.cipher import PersonCipher
 from comms.providers.base import Device, Misconfigured, TryLater
 from comms.store import queue
 from comms.store.database import AWAY
+from comms.traces import Part
 
 log = structlog.get_logger()
 
@@ -87,18 +88,25 @@ class Pipeline:
             log.error("not_prepared", message_id=str(claim.id), problem=type(error).__name__)
             await self._recorder.put_back(claim)
             return
+        with work.trace:
+            await self._see_through(work, calls, leave)
+
+    async def _see_through(self, work: Work, calls: list[_Call], leave: Leave | None) -> None:
+        """Hand over what is prepared, and record it."""
         try:
-            if not await self._freeze(work, calls):
-                return
-            await self._instants.reach(work.due_at)
-            if calls:
-                self._house.metrics.lateness.add(max(0.0, -self._instants.until(work.due_at)))
-            leaves = (leave, *[None] * len(calls))
-            await asyncio.gather(*(self._call(work, *each) for each in zip(calls, leaves, strict=False)))
+            with work.trace.part("hand over") as work.handing:
+                if not await self._freeze(work, calls):
+                    return
+                await self._instants.reach(work.due_at)
+                if calls:
+                    self._house.metrics.lateness.add(max(0.0, -self._instants.until(work.due_at)))
+                leaves = (leave, *[None] * len(calls))
+                await asyncio.gather(*(self._call(work, *each) for each in zip(calls, leaves, strict=False)))
         finally:
             if leave:
                 leave.slot.end()
-        await self._recorder.record(work)
+        with work.trace.part("record"):
+            await self._recorder.record(work)
 
     async def _prepare(self, claim: queue.Claim, lease_ends: float) -> Work:
         """Open, decide, and make what is handed over: as an earlier attempt froze it, else rendered now."""
@@ -108,7 +116,8 @@ class Pipeline:
             frozen = await self._earlier.submit((claim.bucket, claim.id))
             work.deliveries = [await self._thaw(work, row) for row in frozen]
         if work.verdict.verdict == "send" and not work.deliveries:
-            work.deliveries = await self._render(work)
+            with work.trace.part("render"):
+                work.deliveries = await self._render(work)
         return work
 
     async def _open(self, claim: queue.Claim, lease_ends: float) -> Work:
@@ -128,6 +137,10 @@ class Pipeline:
         message = permission.Message(
             str(claim.id), now, claim.deadline, max_late, len(route), claim.hipaa, erased
         )
+        trace = self._trace(claim, options.trace)
+        with trace.part("decide") as part:
+            judged = await self._judge.judge(about, message)
+            part.note(verdict=judged.verdict.verdict)
         return Work(
             claim=claim,
             lease_ends=lease_ends,
@@ -138,8 +151,18 @@ class Pipeline:
             route=route,
             category=template["category"],
             on_unknown=template["on_unknown"],
-            judged=await self._judge.judge(about, message),
+            judged=judged,
+            trace=trace,
         )
+
+    def _trace(self, claim: queue.Claim, link: str | None) -> Part:
+        """An attempt at what was traced when it was accepted; its claim began by the database's clock."""
+        trace = self._house.traces.delivery(link)
+        with trace.part("claim", since=claim.clock):
+            trace.note(
+                message_id=str(claim.id), brand_id=claim.brand_id, channel=claim.channel, attempt=claim.tries
+            )
+        return trace
 
     async def _thaw(self, work: Work, row: asyncpg.Record) -> Delivery:
         kept = _NOTHING

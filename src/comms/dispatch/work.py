@@ -18,6 +18,7 @@ from comms.domain.schedule import show
 from comms.privacy.cipher import PersonCipher
 from comms.providers.base import Accepted, Device, Lost, Misconfigured, Outcome, Rejected, TryLater
 from comms.store import queue
+from comms.traces import NOTHING, Part
 
 WORDS: dict[type[Outcome], str] = {
     Accepted: "accepted",
@@ -103,6 +104,9 @@ class Work:
     """The brand was put on hold while this was under way."""
     put_off: PutOff | None = None
     """A provider that has no slot for it, or is ill, and no other on the route."""
+    trace: Part = NOTHING
+    handing: Part = NOTHING
+    """The part of it in which the message is handed over."""
 
     @property
     def id(self) -> UUID:

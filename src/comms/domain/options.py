@@ -20,3 +20,12 @@ class Options(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
     subject: _Key | None = None
     supersedes: _Key | None = None
     send_if: Annotated[dict[_Name, _Name], Meta(max_length=10)] = {}
+
+
+class Kept(Options, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The same as it is stored, with what we note of a message for ourselves: no caller can set that.
+
+    `trace` is the span in which the message was accepted, as `traces.py` links to it.
+    """
+
+    trace: str | None = None

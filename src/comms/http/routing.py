@@ -28,6 +28,7 @@ from comms.domain.errors import Refused, Unavailable
 from comms.http import parsing
 from comms.http.loopback import is_local
 from comms.store.database import AWAY
+from comms.traces import here, inside
 
 log = structlog.get_logger()
 
@@ -138,12 +139,17 @@ class Resource:
             await refuse(unknown_method(self._routes), send)
         elif self._house.draining.is_set():
             await refuse(Unavailable(), send)
+        elif self._house.traces.is_on and route.tag != "running":
+            request = Request(scope, receive)
+            with inside(self._house.traces.request(route.method, route.path, request.headers)):
+                await self._answer(route, request, send)
         else:
             await self._answer(route, Request(scope, receive), send)
 
     async def _answer(self, route: Route, request: Request, send: Send) -> None:
         started, request_id = time.perf_counter(), uuid4()
         made = await self._outcome(route, request, request_id)
+        here().answered(made.status)
         headers = {"Content-Type": "application/json", "X-Request-Id": str(request_id), **made.headers}
         if isinstance(made.body, AsyncGenerator):
             await stream(send, made.status, made.body, headers)
@@ -165,6 +171,7 @@ class Resource:
 
     def _counted(self, route: Route, refused: Refused) -> Answer:
         self._house.metrics.refused.add(refused.code)
+        here().note(refused=refused.code)
         return (route.page or _refusal)(refused)
 
 
