@@ -41,6 +41,7 @@ HASHES = {
         "content",
     },  # what callers keep under names of their own, sealed under the brand's key
     "subscription": {"secrets"},
+    "canary": {"recipient"},
     "audit_link": {"marks", "hash"},
     "installation": {"proof"},
     "key_epoch": {"proof"},

@@ -61,6 +61,8 @@ class Request:
     variables: dict[str, Any] = field(default_factory=dict)
     hipaa: bool = False
     options: Options = _NO_OPTIONS
+    through: str | None = None
+    """Of a canary: the provider that it watches."""
 
     @property
     def kind(self) -> str:
@@ -108,7 +110,8 @@ async def schedule(house: House, caller: Caller, request: Request, *, bulk: bool
             replayed=accepted.replayed,
         )
     replayed = "true" if accepted.replayed else "false"
-    house.metrics.accepted.add(request.kind, request.channel, replayed)
+    kind = "canary" if request.through else request.kind
+    house.metrics.accepted.add(kind, request.channel, replayed)
     return accepted
 
 
@@ -180,14 +183,13 @@ async def _check(
     version = await house.setup.version(version_id)
     reader = addresses.Reader(request.person_id, request.channel, template["category"])
     version.prove(addresses.filled(house, brand, version, reader, request.variables), hipaa=hipaa)
-    await house.setup.require_route(brand, request.channel, hipaa=hipaa)
+    await house.setup.require_route(brand, request.channel, hipaa=hipaa, through=request.through)
     if request.channel == "push":
         await devices.require(house, brand, request.person_id, asked.recipient)
     if request.scheduled_at is None:
         await _require_permission(house, asked, template, now)
     sealing = await house.keys.sealing(brand, brand.cipher.digest("person_id", request.person_id))
-    kept = Kept(**msgspec.structs.asdict(request.options), trace=trace) if trace else request.options
-    return _row(caller, asked, kept, template, version_id, now, sealing), sealing
+    return _row(caller, asked, _kept(request, trace), template, version_id, now, sealing), sealing
 
 
 async def _require_permission(house: House, asked: _Asked, template: asyncpg.Record, now: datetime) -> None:
@@ -242,6 +244,13 @@ def _row(
         options=_sealed_options(sealing.cipher, kept, new_id),
         subject_hash=_subject_hash(asked.brand, request.options),
     )
+
+
+def _kept(request: Request, trace: str | None) -> Options:
+    """What the caller asked for, with what we note ourselves; most messages have nothing of that."""
+    if trace is None and request.through is None:
+        return request.options
+    return Kept(**msgspec.structs.asdict(request.options), trace=trace, through=request.through)
 
 
 def _subject_hash(brand: Brand, options: Options) -> bytes | None:

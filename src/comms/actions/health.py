@@ -6,15 +6,21 @@ import asyncio
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+import asyncpg
+
+from comms.actions import watching
 from comms.actions.house import House
 from comms.domain.schedule import show
 from comms.providers.catalogue import KINDS
-from comms.store import audit, breaker, keys, subscriptions
+from comms.store import audit, breaker, canaries, keys, subscriptions
 from comms.store import health as rows
 
 _REST = (
     "it is tried again by itself, and at once after PUT /v1/providers/...; its own status page may say more"
 )
+
+_WHY = "its message (GET /v1/providers/.../canary) says why in comms message explain; is the provider well?"
+_NEVER_SENT = "does a worker run, and do its template, recipient and provider fit?"
 
 _LOOKS = 30
 _LOOK_SECONDS = 0.1
@@ -46,6 +52,7 @@ async def examine(house: House) -> list[Finding]:
     findings += [
         _resting(each) for each in await breaker.standing(house.database.owner, house.clock.sql_now())
     ]
+    findings += [_canary(row) for row in await canaries.found(house.database.owner, house.clock.sql_now())]
     findings += await _unheard(house)
     findings += await _unchained(house)
     if await rows.refusable(house.database.owner):
@@ -60,6 +67,24 @@ def _resting(each: breaker.Standing) -> Finding:
     whom = "" if each.key.brand_id == breaker.ALL else f" for brand {each.key.brand_id}"
     found = f"not called: {each.reason}, since {show(each.opened_at)}, {each.failures} tries"
     return Finding(f"provider {each.key.provider_id}{whom}", found, _REST)
+
+
+def _canary(row: asyncpg.Record) -> Finding:
+    """What a provider's own watch says."""
+    what, problem = f"canary of provider {row['provider_id']}", watching.problem(row)
+    if problem:
+        found = f"{problem}, {_last_well(row)}"
+        return Finding(what, found, _WHY if row["message_id"] else _NEVER_SENT)
+    took = [
+        f"{until} after {row[f'{until}_seconds'] * 1000:.0f} ms"
+        for until in ("sent", "delivered")
+        if row[f"{until}_seconds"] is not None
+    ]
+    return Finding(what, ", ".join(took) or "none yet")
+
+
+def _last_well(row: asyncpg.Record) -> str:
+    return f"went well at {show(row['well_at'])}, last" if row["well_at"] else "never went well"
 
 
 async def _epoch_keys(house: House) -> list[Finding]:

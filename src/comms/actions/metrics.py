@@ -8,8 +8,9 @@ import asyncpg
 from prometheus_client.core import GaugeMetricFamily
 
 from comms.actions.house import House
+from comms.actions.watching import state
 from comms.metrics import gauge
-from comms.store import audit, breaker, subscriptions
+from comms.store import audit, breaker, canaries, subscriptions
 from comms.store import health as rows
 from comms.store.database import AWAY
 
@@ -39,6 +40,7 @@ async def _queue(house: House) -> list[GaugeMetricFamily]:
             resting = await breaker.standing(house.database.owner, house.clock.sql_now())
             beyond = await audit.written(house.database.owner) - await audit.closed(house.database.owner)
             told = await subscriptions.states(house.database.owner)
+            watched = await canaries.found(house.database.owner, house.clock.sql_now())
     except (*AWAY, asyncpg.PostgresError):
         return [_is_up(0)]
     counts = [([state], found[state]) for state in ("due", "sending")]
@@ -54,6 +56,22 @@ async def _queue(house: House) -> list[GaugeMetricFamily]:
             ["provider"],
             [([each], 1) for each in sorted({each.key.provider_id for each in resting})],
         ),
+        *_canaries(watched),
+    ]
+
+
+def _canaries(watched: list[asyncpg.Record]) -> list[GaugeMetricFamily]:
+    """Of which nothing is known yet has no figure."""
+    well = [([row["provider_id"]], float(state(row) == "well")) for row in watched if state(row) != "waiting"]
+    took = [
+        ([row["provider_id"], until], row[f"{until}_seconds"])
+        for row in watched
+        for until in ("sent", "delivered")
+        if row[f"{until}_seconds"] is not None
+    ]
+    return [
+        gauge("comms_canary_up", "Did the provider's last canary go well?", ["provider"], well),
+        gauge("comms_canary_seconds", "How long it took.", ["provider", "until"], took),
     ]
 
 

@@ -203,14 +203,19 @@ class Setup:
             self._versions[version_id] = publish(msgspec.convert(row["source"], Source))
         return self._versions[version_id]
 
-    async def route(self, brand: Brand, channel: str, *, hipaa: bool) -> list[Account]:
-        """The providers that may take such a message of this brand, in order."""
-        found = [await self.account(provider_id) for provider_id in brand.settings.routes.of(channel)]
+    async def route(
+        self, brand: Brand, channel: str, *, hipaa: bool, through: str | None = None
+    ) -> list[Account]:
+        """The providers that may take such a message of this brand, in order; `through`: this one alone."""
+        named = [through] if through else brand.settings.routes.of(channel)
+        found = [await self.account(provider_id) for provider_id in named]
         return [each for each in found if each and each.carries(brand.brand_id, channel, hipaa=hipaa)]
 
-    async def require_route(self, brand: Brand, channel: str, *, hipaa: bool) -> None:
+    async def require_route(
+        self, brand: Brand, channel: str, *, hipaa: bool, through: str | None = None
+    ) -> None:
         """422 `no_route` where nothing could carry such a message."""
-        route = await self.route(brand, channel, hipaa=hipaa)
+        route = await self.route(brand, channel, hipaa=hipaa, through=through)
         if not route:
             need = " that may carry PHI" if hipaa else ""
             why = f"The brand's route for this channel has no provider{need}; set one up."

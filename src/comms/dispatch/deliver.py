@@ -127,8 +127,8 @@ class Pipeline:
         if brand is None or template is None:
             raise LookupError
         person = await self._keys.submit((brand, claim.person_hash))
-        route = await setup.route(brand, claim.channel, hipaa=claim.hipaa)
         person_id, recipient, options, erased = addressed(person, claim.id, claim.address, claim.options)
+        route = await setup.route(brand, claim.channel, hipaa=claim.hipaa, through=options.through)
         whom = (person_id, claim.channel, recipient)
         about = permission.Asked(brand, *whom, template["category"], options.send_if)
         # The database's clock, as the claim saw it; a message claimed ahead is judged at its instant.

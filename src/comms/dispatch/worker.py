@@ -21,6 +21,7 @@ from comms.actions import epochs, zones
 from comms.actions.house import House
 from comms.dispatch.accounts import Accounts
 from comms.dispatch.admission import Admission
+from comms.dispatch.canaries import keep_canaries
 from comms.dispatch.closer import keep_closing
 from comms.dispatch.deliver import Pipeline
 from comms.dispatch.emitter import Emitter
@@ -83,6 +84,7 @@ class Worker:
             asyncio.create_task(self._keep_epochs_now_and_then()),
             asyncio.create_task(keep_closing(self._house, self._emitter.wake)),
             asyncio.create_task(self._emitter.run()),
+            asyncio.create_task(keep_canaries(self._house)),
         ]
         if dsn:
             beside.append(asyncio.create_task(self._listen(dsn)))

@@ -25,7 +25,9 @@ class Options(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
 class Kept(Options, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The same as it is stored, with what we note of a message for ourselves: no caller can set that.
 
-    `trace` is the span in which the message was accepted, as `traces.py` links to it.
+    `trace` is the span in which the message was accepted, as `traces.py` links to it; `through` the provider
+    that a canary goes through, whatever the route says.
     """
 
     trace: str | None = None
+    through: str | None = None

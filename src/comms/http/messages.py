@@ -58,10 +58,10 @@ async def schedule_message(call: Call) -> Answer:
 
 async def send_message(call: Call) -> Answer:
     """Accept a message for now, and wait for what becomes of it."""
-    patience = _patience(call.request.headers.get("Prefer", ""))
+    waits = patience(call.request.headers.get("Prefer", ""))
     accepted = await acceptance.schedule(call.house, call.caller, asked(call.body, None))
     message_id = UUID(accepted.message["id"])
-    return Answer(await outcome(call.house, call.caller, message_id, patience))
+    return Answer(await outcome(call.house, call.caller, message_id, waits))
 
 
 async def list_scheduled(call: Call) -> Answer:
@@ -195,7 +195,7 @@ async def _result(house: House, caller: Caller, message_id: UUID) -> dict[str, A
     }
 
 
-def _patience(prefer: str) -> float:
+def patience(prefer: str) -> float:
     """Seconds from `Prefer: wait=N` (RFC 7240, section 4.3), at most thirty."""
     wait = _WAIT.search(prefer)
     return min(float(wait[1]), _MOST_PATIENCE) if wait else PATIENCE

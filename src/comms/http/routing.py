@@ -39,6 +39,7 @@ CSV = "text/csv"
 """RFC 4180, with a line of names first."""
 
 _BODY_SECONDS = 30
+_UNTRACED = {"/healthz", "/readyz", "/metrics"}  # asked for all day, by machines
 NOBODY = Caller("nobody", "", frozenset(), UUID(int=0))
 """Who calls where nobody has to say so."""
 
@@ -139,7 +140,7 @@ class Resource:
             await refuse(unknown_method(self._routes), send)
         elif self._house.draining.is_set():
             await refuse(Unavailable(), send)
-        elif self._house.traces.is_on and route.tag != "running":
+        elif self._house.traces.is_on and route.path not in _UNTRACED:
             request = Request(scope, receive)
             with inside(self._house.traces.request(route.method, route.path, request.headers)):
                 await self._answer(route, request, send)

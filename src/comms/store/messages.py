@@ -192,6 +192,6 @@ async def options(connection: Connection, bucket: int, message_id: UUID) -> Seal
     return Sealed(row["options"]) if row and row["options"] else None
 
 
-async def timeline(connection: Connection, bucket: int, message_id: UUID) -> list[asyncpg.Record]:
+async def timeline(connection: Connection | Pool, bucket: int, message_id: UUID) -> list[asyncpg.Record]:
     """What happened, in order: at, event, details."""
     return await connection.fetch(sql("messages", "timeline"), bucket, message_id)

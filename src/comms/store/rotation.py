@@ -49,6 +49,7 @@ PLACES = (
     Place("suppression", _KEYED[0], "id", (("content", "suppression"),), _KEYED[1]),
     Place("fact", _KEYED[0], "id", (("content", "fact"),), _KEYED[1]),
     Place("subscription", ("subscription_id",), "subscription_id", (("secrets", "subscription"),), (_NONE,)),
+    Place("canary", ("canary_id",), "canary_id", (("recipient", "canary"),), (_NONE,)),
     Place("token", ("token_id",), "token_id", (("person", "person"),), (_NONE,)),
 )
 

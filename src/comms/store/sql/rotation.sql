@@ -31,7 +31,7 @@ select pg_advisory_unlock(hashtext('comms keys'));
 select coalesce(sum(greatest(reltuples, 0)), 0)::bigint from pg_class
  where oid in ('message'::regclass, 'delivery'::regclass, 'inbox_item'::regclass, 'sandbox_item'::regclass,
                'device'::regclass, 'consent'::regclass, 'preference'::regclass, 'suppression'::regclass, 'fact'::regclass,
-               'subscription'::regclass, 'token'::regclass);
+               'subscription'::regclass, 'canary'::regclass, 'token'::regclass);
 
 -- name: read_message
 select bucket, id, brand_id, person_hash, case when brand_id = any ($1::text[]) then address end as address,
@@ -194,6 +194,21 @@ with given as (
 )
 update subscription t set secrets = g.secrets
   from given g join free using (subscription_id) where t.subscription_id = g.subscription_id
+returning 1;
+
+-- name: read_canary
+select canary_id, brand_id, null::bytea as person_hash, case when brand_id = any ($1::text[]) then recipient end as recipient
+  from canary where canary_id > $2 order by canary_id limit $3;
+
+-- name: write_canary
+with given as (
+  select * from unnest($1::uuid[], $2::bytea[], $3::bytea[]) as g (canary_id, was, recipient)
+), free as (
+  select t.canary_id from canary t join given g using (canary_id)
+   where t.recipient = g.was for update of t skip locked
+)
+update canary t set recipient = g.recipient
+  from given g join free using (canary_id) where t.canary_id = g.canary_id
 returning 1;
 
 -- name: read_token

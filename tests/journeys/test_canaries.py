@@ -1,0 +1,237 @@
+"""Canaries: through the provider that they watch, at their interval, measured to the end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+import httpx2 as httpx
+import pytest
+
+from comms.actions import canaries, events, health, metrics, tokens, watching
+from comms.actions.brands import put_provider
+from comms.actions.house import House
+from comms.actions.templates import NewTemplate, add_version, create
+from comms.cli.local import OPERATOR
+from comms.dispatch.worker import Worker
+from comms.domain.caller import Caller
+from comms.domain.errors import Refused
+from comms.domain.schedule import DEFAULT_MAX_LATE
+from comms.http.app import application
+from comms.providers.events import Event, Happening
+from comms.testing import FakeClock
+from tests.journeys.story import outbox
+
+pytestmark = pytest.mark.anyio
+
+WATCH = canaries.Watch("loop", "sms", "canary", "+15555550123", 60)
+BODY = {"brand_id": "loop", "channel": "sms", "template_key": "canary", "recipient": "+15555550123"}
+
+
+@pytest.fixture
+async def operator(house: House, loop_health: Caller) -> Caller:
+    """Somebody with a template for canaries, and a provider that stands on no route."""
+    new = NewTemplate("loop", "canary", "sms", None, "transactional", DEFAULT_MAX_LATE, "prefer_silence")
+    template = await create(house, loop_health, new)
+    await add_version(house, loop_health, UUID(template["id"]), {"body": "All is well."}, draft=False)
+    await put_provider(house, loop_health, "spare", "sandbox", {}, {}, baa=False, limits={}, brands=None)
+    return loop_health
+
+
+@pytest.fixture
+async def client(house: House, operator: Caller) -> AsyncIterator[httpx.AsyncClient]:
+    assert operator.brand_id == "*"
+    token = await tokens.create(house, OPERATOR, "*", ["admin:comms"], "everything", None, None)
+    transport = httpx.ASGITransport(application(house))
+    headers = {"Authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://comms.test", headers=headers
+    ) as opened:
+        yield opened
+
+
+async def shown(house: House, caller: Caller, provider_id: str = "spare") -> dict[str, Any]:
+    """How the canary is doing."""
+    details: dict[str, Any] = (await canaries.get(house, caller, provider_id))["details"]
+    return details
+
+
+async def send(house: House, worker: Worker) -> None:
+    """One round: begun, delivered, looked at."""
+    await watching.keep(house)
+    await worker.once()
+    await watching.keep(house)
+
+
+async def figures(house: House) -> list[str]:
+    told = (await metrics.scrape(house)).decode().splitlines()
+    return [line for line in told if line.startswith("comms_canary")]
+
+
+async def found(house: House) -> str:
+    """What doctor, and with it the console's overview, says of it."""
+    [finding] = [each for each in await health.examine(house) if each.what.startswith("canary")]
+    return f"{finding.found} -> {finding.advice}"
+
+
+async def test_a_canary_goes_through_its_provider_at_its_interval_whatever_the_route_says(
+    house: House, operator: Caller, worker: Worker, clock: FakeClock
+) -> None:
+    await canaries.put(house, operator, "spare", WATCH)
+    assert await shown(house, operator) == {"state": "waiting"}
+    for passed in (0, 59, 1):
+        clock.advance(passed)
+        await send(house, worker)
+    assert [each["provider_id"] for each in await outbox(house, operator)] == ["spare", "spare"]
+    assert (await shown(house, operator))["state"] == "well"
+    told = (await metrics.scrape(house)).decode()
+    assert 'comms_canary_up{provider="spare"} 1.0' in told
+    assert 'comms_canary_seconds{provider="spare",until="sent"} 0.0' in told
+    assert 'comms_accepted_total{channel="sms",kind="canary",replayed="false"} 2.0' in told
+    assert await found(house) == "sent after 0 ms -> None"
+
+
+async def test_many_workers_that_look_at_once_begin_one(
+    house: House, operator: Caller, worker: Worker
+) -> None:
+    await canaries.put(house, operator, "spare", WATCH)
+    await asyncio.gather(*(watching.keep(house) for _ in range(8)))
+    assert await worker.once() == 1
+
+
+async def test_one_that_is_refused_is_seen_everywhere_until_one_goes_well(
+    house: House, operator: Caller, worker: Worker
+) -> None:
+    await canaries.put(house, operator, "spare", WATCH._replace(recipient="+15555550001"))
+    await send(house, worker)
+    told = await shown(house, operator)
+    assert (told["state"], told["problem"]) == ("failing", "provider_rejected: recipient_rejected")
+    assert await figures(house) == ['comms_canary_up{provider="spare"} 0.0']
+    assert (await found(house)).startswith(
+        "provider_rejected: recipient_rejected, never went well -> its message"
+    )
+    await canaries.put(house, operator, "spare", WATCH)
+    await send(house, worker)
+    assert (await shown(house, operator))["state"] == "well"
+
+
+async def test_one_that_nobody_sends_is_failing(house: House, operator: Caller, clock: FakeClock) -> None:
+    await canaries.put(house, operator, "spare", WATCH)
+    clock.advance(61)
+    assert (await shown(house, operator))["problem"] == "not_tried"
+    await watching.keep(house)
+    clock.advance(59)
+    await watching.keep(house)
+    assert await shown(house, operator) | {"begun_at": "", "message_id": ""} == {
+        "state": "waiting",
+        "begun_at": "",
+        "message_id": "",
+    }
+    clock.advance(2)
+    await watching.keep(house)
+    assert (await shown(house, operator))["problem"] == "not_sent"
+
+
+async def test_what_can_not_be_accepted_says_why(house: House, operator: Caller) -> None:
+    await canaries.put(house, operator, "spare", WATCH._replace(template_key="visit"))
+    await watching.keep(house)
+    assert (await shown(house, operator))["problem"] == "missing_variables"
+
+
+async def test_a_provider_that_has_reported_a_delivery_is_expected_to_report_the_next(
+    house: House, operator: Caller, worker: Worker, clock: FakeClock
+) -> None:
+    await canaries.put(house, operator, "spare", WATCH)
+    await send(house, worker)
+    clock.advance(2.5)
+    message_id = (await shown(house, operator))["message_id"]
+    delivered = Event(
+        id="1", event="delivered", at=clock.now(), key=f"{message_id}-0", recipient=WATCH.recipient
+    )
+    heard: list[Happening] = [delivered]
+    await events.hear(house, "spare", heard)
+    await watching.keep(house)
+    assert (await shown(house, operator))["delivered_ms"] == 2500
+    assert await found(house) == "sent after 0 ms, delivered after 2500 ms -> None"
+    clock.advance(58)
+    await send(house, worker)
+    clock.advance(60)
+    await send(house, worker)
+    assert (await shown(house, operator))["problem"] == "not_delivered"
+
+
+async def working(worker: Worker, stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        await worker.once()
+        await asyncio.sleep(0.01)
+
+
+async def test_a_ping_answers_once_it_is_sent(client: httpx.AsyncClient, worker: Worker) -> None:
+    for path in ("/v1/providers/spare/ping", "/v1/admin/sla/sms-ping"):
+        refused = await client.post(path)
+        assert (refused.status_code, refused.json()["error"]) == (422, "no_canary")
+    made = await client.put("/v1/providers/spare/canary", json=BODY)
+    assert made.json() == {
+        "provider_id": "spare",
+        **BODY,
+        "every_seconds": 300,
+        "details": {"state": "waiting"},
+    }
+    stop = asyncio.Event()
+    at_work = asyncio.create_task(working(worker, stop))
+    for path in ("/v1/providers/spare/ping", "/v1/admin/sla/sms-ping"):
+        answer = await client.post(path)
+        assert answer.status_code == 200
+        assert answer.json() == {"delivered": True, "latency_ms": 0}
+    stop.set()
+    await at_work
+    assert (await client.post("/v1/admin/sla/sms-ping", headers={"Prefer": "wait=0"})).json() == {
+        "delivered": False,
+        "latency_ms": pytest.approx(0, abs=100),
+    }
+    assert (await client.delete("/v1/providers/spare/canary")).json() == {"removed": 1}
+    assert (await client.get("/v1/providers/spare/canary")).json()["error"] == "no_canary"
+
+
+@pytest.mark.parametrize(
+    ("changed", "code"),
+    [
+        ({"brand_id": "nobody"}, "unknown_brand"),
+        ({"recipient": "no number"}, "invalid_recipient"),
+        ({"channel": "in_app", "recipient": "ada"}, "no_route"),
+        ({"every_seconds": 9}, "validation_error"),
+        ({"recipients": []}, "unknown_field"),
+    ],
+)
+async def test_what_does_not_fit_is_refused_when_it_is_set_up(
+    house: House, operator: Caller, client: httpx.AsyncClient, changed: dict[str, Any], code: str
+) -> None:
+    await put_provider(
+        house,
+        operator,
+        "texts",
+        "twilio",
+        {"account_sid": "AC" + "0" * 32, "from": "+15555550100"},
+        {"auth_token": "t"},
+        baa=False,
+        limits={},
+        brands=None,
+    )
+    answer = await client.put("/v1/providers/texts/canary", json=BODY | changed)
+    assert (answer.status_code, answer.json()["error"]) == (422, code)
+
+
+async def test_canaries_are_for_those_who_run_the_whole(house: House, client: httpx.AsyncClient) -> None:
+    mine = Caller("mine", "loop", frozenset(["admin:comms"]), UUID(int=1))
+    for asked in (
+        canaries.put(house, mine, "spare", WATCH),
+        canaries.get(house, mine, "spare"),
+        canaries.remove(house, mine, "spare"),
+        canaries.ping(house, mine, "spare", 0),
+        canaries.ping_texts(house, mine, 0),
+    ):
+        with pytest.raises(Refused, match="forbidden"):
+            await asked
+    assert (await client.put("/v1/providers/none/canary", json=BODY)).status_code == 404
