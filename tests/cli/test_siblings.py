@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import signal
+import socket
 from pathlib import Path
 from uuid import uuid4
 
@@ -44,10 +47,33 @@ def test_each_process_serves_and_works_and_a_dead_one_is_started_again(
         assert not any(Path(f"/proc/{pid}/cmdline").exists() for pid in both)
 
 
+def two_ports() -> int:
+    """The first of two that are free."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as one, contextlib.suppress(OSError, OverflowError):
+            port: int = one.getsockname()[1]
+            with socket.create_server(("127.0.0.1", port + 1)):
+                return port
+
+
+def begun(port: int) -> str | None:
+    """When the process began that shows its metrics there; None where none does yet."""
+    try:
+        told = str(Client(f"127.0.0.1:{port}", "").ask("GET", "/metrics").body)
+    except OSError:
+        return None
+    return str(re.findall(r"^process_start_time_seconds (\S+)$", told, re.MULTILINE)[0])
+
+
 def test_none_goes_on_alone(prepared: Prepared, tmp_path: Path) -> None:
     prepared.put_into(tmp_path)
-    with running(tmp_path, "serve", "--port", "0", "--workers", "2") as service:
+    first = two_ports()
+    with running(
+        tmp_path, "serve", "--port", "0", "--workers", "2", COMMS_METRICS_PORT=str(first)
+    ) as service:
         service.await_words("comms listens on ")
         (sibling,) = until(lambda: siblings(service))
+        shown = {until(lambda port=port: begun(port)) for port in (first, first + 1)}  # type: ignore[misc]
+        assert len(shown) == 2  # each tells of itself
         service.process.kill()
         until(lambda: not Path(f"/proc/{sibling}/cmdline").exists())
