@@ -54,7 +54,7 @@ def test_sigterm_lets_a_request_in_flight_be_answered(prepared: Prepared, tmp_pa
         sending = pool.submit(client.send, letter("in flight", "email"))
         post.await_mails(1)
         service.terminate()
-        until(lambda: not listens(service))
+        until(lambda: client.ask("GET", "/healthz").status == 503)
         post.let_go()
         answer = sending.result()
         assert (answer.status, answer.body["status"], answer.body["provider"]) == (200, "sent", "post")
@@ -68,7 +68,10 @@ def test_ctrl_c_lets_a_message_in_flight_be_recorded(prepared: Prepared, tmp_pat
         made = client.schedule(letter("in flight", "email", scheduled_at=in_seconds(0))).body["id"]
         post.await_mails(1)
         service.interrupt()
-        until(lambda: not listens(service))
+        until(lambda: client.ask("GET", "/healthz").status == 503)
+        refused = client.schedule(letter("too late", "email", scheduled_at=in_seconds(0)))
+        assert (refused.status, refused.body["error"]) == (503, "temporarily_unavailable")
+        assert refused.headers["Retry-After"] == "1"
         with pytest.raises(subprocess.TimeoutExpired):
             service.process.wait(0.5)  # nobody waits for an answer, and still it stays
         post.let_go()
@@ -110,10 +113,20 @@ def test_a_port_that_can_not_be_is_refused(tmp_path: Path) -> None:
         refused.end()
 
 
-def listens(service: Service) -> bool:
+def test_what_is_no_http_is_answered_like_all_that_is_refused(service: Service) -> None:
     host, _, port = service.address.partition(":")
-    try:
-        socket.create_connection((host, int(port)), timeout=1).close()
-    except OSError:
-        return False
-    return True
+    with socket.create_connection((host, int(port)), timeout=5) as line:
+        line.sendall(b"no request\r\n\r\n")
+        head, _, body = b"".join(iter(lambda: line.recv(4096), b"")).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"content-type: application/json" in head.lower()
+    assert json.loads(body) == {
+        "error": "bad_request",
+        "message": "This is no request in HTTP/1.1; send one.",
+    }
+
+
+def test_the_consoles_address_may_end_in_a_slash(service: Service, client: Client) -> None:
+    assert service.said()
+    answer = client.ask("GET", "/console/")
+    assert (answer.status, answer.headers["Location"]) == (307, "/console")

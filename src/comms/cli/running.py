@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import math
 import os
 import signal
 import socket
@@ -28,6 +27,7 @@ from comms.console.app import console
 from comms.dispatch.worker import Worker
 from comms.embedded_postgres import EmbeddedPostgres
 from comms.http.app import application, observatory
+from comms.http.protocol import Protocol
 from comms.settings import Settings
 
 log = structlog.get_logger()
@@ -35,6 +35,7 @@ log = structlog.get_logger()
 _LOOK_SECONDS = 0.5
 _BACKLOG = 2048
 _LOOPBACK = "127.0.0.1"
+_LAST_SECONDS = 1  # for requests that outlast the draining
 _KEEP_ALIVE_SECONDS = 75  # longer than the minute after which load balancers let go of an idle connection
 
 Meanwhile = Callable[[House, str], Awaitable[bool]]
@@ -113,16 +114,15 @@ async def _parts(
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with asyncio.TaskGroup() as parts:
-        if worker:
-            work = parts.create_task(_work(house, dsn, stopped))
-            if figures:
-                _show_metrics(parts, house, figures, work)
+        work = [parts.create_task(_work(house, dsn, stopped))] if worker else []
+        if figures and work:
+            _show_metrics(parts, house, figures, work[0])
         if listener:
             pages = console(house)
-            beside = {"/console": pages, "/console/{page}": pages}
-            server = _server(application(house, beside), house)
+            beside = {"/console": pages, "/console/": pages, "/console/{page}": pages}
+            server = _server(application(house, beside))
             parts.create_task(server.serve([listener]))
-            parts.create_task(_end(server, house, stopped))
+            parts.create_task(_end(server, house, stopped, work))
         yield parts, stopped
 
 
@@ -135,7 +135,7 @@ def _show_metrics(
     parts: asyncio.TaskGroup, house: House, listener: socket.socket, work: asyncio.Task[None]
 ) -> None:
     """Until the work has ended, not only until it is told to: how a worker drains is seen, too."""
-    server = _server(observatory(house), house)
+    server = _server(observatory(house))
     parts.create_task(server.serve([listener]))
     work.add_done_callback(lambda _: setattr(server, "should_exit", True))
 
@@ -180,10 +180,11 @@ def _address(listener: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def _server(shown: ASGIApp, house: House) -> _Server:
+def _server(shown: ASGIApp) -> _Server:
     return _Server(
         uvicorn.Config(
             shown,
+            http=Protocol,
             log_config=None,
             log_level="warning",
             access_log=False,
@@ -192,12 +193,15 @@ def _server(shown: ASGIApp, house: House) -> _Server:
             lifespan="off",
             ws="none",
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=max(1, math.ceil(house.settings.drain_seconds)),
+            timeout_graceful_shutdown=_LAST_SECONDS,
         )
     )
 
 
-async def _end(server: _Server, house: House, stopped: asyncio.Event) -> None:
+async def _end(server: _Server, house: House, stopped: asyncio.Event, work: list[asyncio.Task[None]]) -> None:
+    """What comes while the process ends is answered 503, until what was under way has ended."""
     await stopped.wait()
     house.draining.set()
+    if under_way := [*server.server_state.tasks, *work]:
+        await asyncio.wait(under_way, timeout=house.settings.drain_seconds)
     server.should_exit = True

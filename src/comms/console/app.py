@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import structlog
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -65,6 +65,7 @@ def console(house: House) -> ASGIApp:
             Route("/console/sign-in", _guarded(house, _sign_in), methods=["GET", "POST"]),
             Route("/console/sign-out", _guarded(house, _sign_out), methods=["POST"]),
             Route("/console/console.css", _style, methods=["GET"]),
+            Route("/console/", _front, methods=["GET"]),
             *routes,
         ],
         redirect_slashes=False,
@@ -187,6 +188,10 @@ def _way_in(request: Request) -> Response:
 
 async def _style(_request: Request) -> Response:
     return Response(_STYLE, headers=SECURITY, media_type="text/css")
+
+
+async def _front(_request: Request) -> Response:
+    return RedirectResponse("/console", headers=SECURITY)
 
 
 async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
