@@ -90,3 +90,10 @@ def test_one_that_was_made_before_the_service_ran_is_good(tmp_path: Path) -> Non
     with serving(tmp_path, COMMS_DATA_DIR="here") as service:
         answer = Client(service.address, printed(made).strip()).ask("GET", "/v1/brands/loop")
         assert (answer.status, answer.body["error"]) == (404, "not_found")
+
+
+def test_a_brand_that_is_not_there_is_refused_unless_the_token_may_make_it(service: Service) -> None:
+    words = ["token", "create", "--brand", "lop", "--scope"]
+    said = sentence(comms(service.folder, *words, "write:messages"))
+    assert said == "There is no brand with this brand_id; make it first."
+    assert printed(comms(service.folder, *words, "manage:brands")).startswith("comms_")

@@ -20,6 +20,7 @@ class Shape(Struct, forbid_unknown_fields=True):
     flag: bool = False
     code: Annotated[str, Meta(pattern="^a$")] = "a"
     items: Annotated[list[Annotated[str, Meta(min_length=1)]], Meta(max_length=2)] = []
+    words: Annotated[list[str], Meta(min_length=1)] | None = None
     inner: Inner = Inner()
     inners: Annotated[list[Inner], Meta(max_length=2)] | None = None
 
@@ -38,8 +39,9 @@ class Shape(Struct, forbid_unknown_fields=True):
         ({"name": "a", "rate": 0}, "rate must be more than 0.0."),
         ({"name": "a", "rate": "secret"}, "rate must be a number or null."),
         ({"name": "a", "flag": "secret"}, "flag must be true or false."),
-        ({"name": "a", "code": "secret"}, "code has not the form that it must have."),
+        ({"name": "a", "code": "secret"}, "code does not have the form that is required."),
         ({"name": "a", "items": ["a", "b", "c"]}, "items must have at most 2 items."),
+        ({"name": "a", "words": []}, "words must have at least 1 item."),
         ({"name": "a", "items": [""]}, "items[0] must not be empty."),
         ({"name": "a", "inner": {"colour": "secret"}}, "inner.colour must be one of red, green."),
         ({"name": "a", "inners": [{"colour": "secret"}]}, "inners[0].colour must be one of red, green."),

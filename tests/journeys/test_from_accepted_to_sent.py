@@ -105,6 +105,7 @@ async def test_a_cancelled_message_is_never_sent_and_its_key_is_spent(
     ("recipient", "ends", "story"),
     [
         ("reject@x.test", "failed", ["accepted", "claimed", "attempted", "failed"]),
+        ("Reject@x.test", "failed", ["accepted", "claimed", "attempted", "failed"]),
         ("lost@x.test", "unknown", ["accepted", "claimed", "attempted", "unknown"]),
         ("slow@x.test", "sent", ["accepted", "claimed", "attempted", "sent"]),
         ("bounce@x.test", "sent", ["accepted", "claimed", "attempted", "bounced", "sent"]),

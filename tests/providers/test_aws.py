@@ -192,12 +192,12 @@ def test_no_code_means_two_things() -> None:
     ("kind", "settings", "complaint"),
     [
         ("ses", {}, "region is missing"),
-        ("ses", {"region": "Ireland"}, "region has not the form"),
-        ("ses", {"region": "eu-west-1/../x"}, "region has not the form"),
-        ("ses", {"region": "eu-west-1", "topic_arn": "arn:aws:sqs:eu-west-1:123456789012:x"}, "topic_arn has not the form"),
+        ("ses", {"region": "Ireland"}, "region does not have the form"),
+        ("ses", {"region": "eu-west-1/../x"}, "region does not have the form"),
+        ("ses", {"region": "eu-west-1", "topic_arn": "arn:aws:sqs:eu-west-1:123456789012:x"}, "topic_arn does not have the form"),
         ("ses", {"region": "eu-west-1", "configuration_set": "x"}, "did you mean configuration_set_name"),
-        ("sns", {"region": "eu-west-1", "sender_id": "12345"}, "sender_id has not the form"),
-        ("sns", {"region": "eu-west-1", "origination_number": "Loop"}, "origination_number has not the form"),
+        ("sns", {"region": "eu-west-1", "sender_id": "12345"}, "sender_id does not have the form"),
+        ("sns", {"region": "eu-west-1", "origination_number": "Loop"}, "origination_number does not have the form"),
     ],
 )  # fmt: skip
 def test_settings_that_cannot_be_are_refused_by_name(

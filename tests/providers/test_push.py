@@ -102,10 +102,14 @@ def test_no_code_means_two_things(meanings: Any) -> None:
     ("kind", "settings", "complaint"),
     [
         ("fcm", {}, "project_id is missing"),
-        ("fcm", {"project_id": "a/b"}, "project_id has not the form"),
-        ("apns", {"team_id": "short", "key_id": "ABC123DEFG", "topic": "x"}, "team_id has not the form"),
+        ("fcm", {"project_id": "a/b"}, "project_id does not have the form"),
+        (
+            "apns",
+            {"team_id": "short", "key_id": "ABC123DEFG", "topic": "x"},
+            "team_id does not have the form",
+        ),
         ("apns", {"team_id": "DEF123GHIJ", "key_id": "ABC123DEFG"}, "topic is missing"),
-        ("webpush", {"subject": "care@loop.test"}, "subject has not the form"),
+        ("webpush", {"subject": "care@loop.test"}, "subject does not have the form"),
         ("webpush", {}, "subject is missing"),
         ("expo", {"project": "x"}, "did you mean base_url"),
     ],

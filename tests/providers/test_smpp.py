@@ -440,9 +440,9 @@ async def in_front(port: int, authority: trustme.CA) -> AsyncIterator[int]:
     ("settings", "complaint"),
     [
         ({"port": 0}, "port"),
-        ({"host": "smsc example"}, "host has not the form"),
-        ({"system_id": "sixteen-octets-x"}, "system_id has not the form"),
-        ({"source": ""}, "source has not the form"),
+        ({"host": "smsc example"}, "host does not have the form"),
+        ({"system_id": "sixteen-octets-x"}, "system_id does not have the form"),
+        ({"source": ""}, "source does not have the form"),
         ({"tls": "starttls"}, "tls"),
         ({"ca": "none"}, "`ca` must be certificates"),
         ({"window": 0}, "window"),

@@ -256,11 +256,16 @@ async def test_a_pool_of_senders_does_instead_of_one(case: Case, other: dict[str
 @pytest.mark.parametrize(
     ("kind", "settings", "secrets", "complaint"),
     [
-        ("twilio", {"account_sid": "nope", "from": "+15555550100"}, set(), "account_sid has not the form"),
+        (
+            "twilio",
+            {"account_sid": "nope", "from": "+15555550100"},
+            set(),
+            "account_sid does not have the form",
+        ),
         ("twilio", {"from": "+15555550100"}, set(), "account_sid is missing"),
         ("twilio", {"account_sid": SID, "from_": "+15555550100"}, set(), "did you mean from"),
-        ("twilio", {"account_sid": SID, "from": "a; drop"}, set(), "from has not the form"),
-        ("mailgun", {"domain": "a/../b"}, set(), "domain has not the form"),
+        ("twilio", {"account_sid": SID, "from": "a; drop"}, set(), "from does not have the form"),
+        ("mailgun", {"domain": "a/../b"}, set(), "domain does not have the form"),
         ("mailgun", {}, set(), "domain is missing"),
         ("vonage", {}, set(), "from is missing"),
         ("postmark", {}, {"api_key"}, "did you mean server_token"),

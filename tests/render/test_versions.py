@@ -305,3 +305,26 @@ def test_the_short_way_is_taken() -> None:
     )
     assert Part("Hi {{ name }}", "body")._fill({"name": "x" * 300_000}) is None
     assert Part("Hi {{ name | upcase }}", "body")._fill({"name": "A"}) is None
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        (Source("sms", "{% if 1 == 2 %}x{% endif %}"), "Its body would be empty."),
+        (Source("sms", "x" * 1531), "The text message would have 11 segments"),
+        (Source("push", "x", subject=" "), "Its subject would be empty."),
+        (
+            Source("sms", "{% for a in (1..1000000) %}{% for b in (1..1000000) %}x{% endfor %}{% endfor %}"),
+            "",
+        ),
+    ],
+)
+def test_what_can_never_render_is_refused_when_it_is_published(source: Source, why: str) -> None:
+    with pytest.raises(Refused, match="does_not_render") as refused:
+        publish(source).prove_fixed()
+    assert refused.value.message.startswith(why)
+
+
+def test_what_depends_on_a_variable_is_left_to_who_gives_it() -> None:
+    publish(Source("sms", "{% if a %}x{% endif %}")).prove_fixed()
+    publish(Source("email", "<p>{{ unsubscribe_url }}</p>", subject="s")).prove_fixed()

@@ -89,6 +89,7 @@ async def add_version(
         source = msgspec.convert({"channel": template["channel"], **given}, Source)
         version = publish(source)
         version.check_reserved(addresses.unfillable(house, template["category"]))
+        version.prove_fixed()
         kept, published = msgspec.to_builtins(source), None if draft else now
         values = (
             template_id,

@@ -20,6 +20,8 @@ from comms.store import setup as rows
 from comms.store.database import Connection
 
 PREFIX = "comms_"
+MAKES_BRANDS = {"manage:brands", "admin:comms"}
+"""With either a token may make the brand that it is for: that one need not be there yet."""
 
 
 async def create(
@@ -32,18 +34,11 @@ async def create(
     person_id: str | None,
 ) -> str:
     """A new token: the only time that it is seen. A person's own carries no scopes."""
-    if person_id is not None and scopes:
-        raise invalid("A person's token carries no scopes; leave them out.")
-    for said in (brand_id, name):
-        if said is not None and not (said and said.isprintable()):
-            raise invalid("Brand and name of a token must be printable, and not empty.")
-    if person_id == "":
-        raise invalid("The person of a token must not be empty.")
-    for scope in scopes:
-        if scope not in SCOPES:
-            raise invalid(f"There is no such scope; there are {', '.join(SCOPES)}.")
+    _check(brand_id, scopes, name, person_id)
     token, token_id, now = PREFIX + secrets.token_urlsafe(32), uuid4(), house.clock.now()
-    brand = await house.setup.require_brand(brand_id) if person_id else None
+    is_needed = brand_id != ANY and not MAKES_BRANDS.intersection(scopes)
+    named = await house.setup.require_brand(brand_id) if is_needed or person_id else None
+    brand = named if person_id else None
     async with house.database.owner.acquire() as connection, connection.transaction():
         expires = now + lifetime if lifetime else None
         person = await _seal_person(house, connection, brand, person_id, token_id) if brand else (None, None)
@@ -65,6 +60,19 @@ async def create(
             ) from None
         await rows.note(connection, brand_id, now, "token_created", {"token_id": str(token_id)}, _by(caller))
     return token
+
+
+def _check(brand_id: str, scopes: list[str], name: str | None, person_id: str | None) -> None:
+    if person_id is not None and scopes:
+        raise invalid("A person's token carries no scopes; leave them out.")
+    for said in (brand_id, name):
+        if said is not None and not (said and said.isprintable()):
+            raise invalid("Brand and name of a token must be printable, and not empty.")
+    if person_id == "":
+        raise invalid("The person of a token must not be empty.")
+    for scope in scopes:
+        if scope not in SCOPES:
+            raise invalid(f"There is no such scope; there are {', '.join(SCOPES)}.")
 
 
 async def revoke(house: House, caller: Caller, name: str) -> bool:

@@ -48,13 +48,14 @@ def _must(what: str, place: str, shape: type[Struct]) -> str:
     if what.startswith("Invalid enum value"):
         return f"must be one of {', '.join(map(str, _choices(place, shape)))}"
     if "matching regex" in what:
-        return "has not the form that it must have"
+        return "does not have the form that is required"
     if bound := _BOUND.match(what):
         kind, side, limit = bound.groups()
         if (kind, side, limit) == ("str", ">=", "1"):
             return "must not be empty"
+        unit = _UNITS.get(kind, "")
         return (
-            f"must have {_SIDES[side]} {limit}{_UNITS[kind]}"
+            f"must have {_SIDES[side]} {limit}{unit.removesuffix('s') if limit == '1' else unit}"
             if kind in _UNITS
             else (f"must be {_SIDES[side]} {limit}")
         )

@@ -80,9 +80,9 @@ def _trick(outgoing: Outgoing) -> str | None:
     if outgoing.channel == "sms":
         return _DIGITS.get(outgoing.recipient[-4:])
     if outgoing.channel == "email":
-        local = outgoing.recipient.rpartition("@")[0]
+        local = outgoing.recipient.rpartition("@")[0].lower()
         return local if local in _DIGITS.values() else None
-    names = (outgoing.recipient, outgoing.person_id)
+    names = (outgoing.recipient.lower(), outgoing.person_id.lower())
     return next((trick for trick in _DIGITS.values() if any(name.endswith(trick) for name in names)), None)
 
 
