@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import httpx2 as httpx
 import pytest
+from msgspec.structs import replace as replace_members
 
-from comms.actions import audit, tokens
+from comms.actions import addresses, audit, tokens
 from comms.actions.brands import put_brand
 from comms.actions.house import House
 from comms.cli.local import OPERATOR
@@ -89,6 +91,25 @@ async def test_each_read_of_content_is_one_entry_with_the_messages_that_it_showe
     assert inbox["details"] == {"of": "inbox", "message_ids": shown[::-1]}
     assert (outbox["details"]["of"], outbox["details"]["message_ids"]) == ("sandbox", [kept])
     assert (inbox["actor"], inbox["request_id"]) == ("everything", answer.headers["X-Request-Id"])
+
+
+async def test_who_reads_a_fact_a_suppression_or_a_persons_choices_is_noted(
+    client: httpx.AsyncClient, house: House
+) -> None:
+    brand = {"brand_id": "loop"}
+    await client.put("/v1/facts/visit", json={**brand, "value": "booked"})
+    await client.get("/v1/facts/visit", params=brand)
+    await client.get("/v1/suppressions/ada@example.org", params=brand)
+    bad = {"email": "ada@example.org", "reason": "complaint", "source": "test"}
+    assert (await client.post("/v1/suppressions", json={**brand, **bad})).status_code == 200
+    await client.get("/v1/suppressions/ada@example.org", params=brand)
+    public = replace(house, settings=replace_members(house.settings, public_url="http://comms.test"))
+    ends = house.clock.now() + timedelta(days=1)
+    link = addresses.preferences(public, await house.setup.require_brand("loop"), "ada", ends)
+    assert (await client.get(link)).status_code == 200
+    noted = await entries(client, action="content_read")
+    assert [each["details"]["of"] for each in noted] == ["choices", "suppression", "fact"]
+    assert [each["actor"] for each in noted] == ["preferences page", "everything", "everything"]
 
 
 async def test_a_persons_own_reading_is_noted_and_what_they_mark_as_read(

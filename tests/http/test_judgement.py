@@ -138,11 +138,22 @@ async def test_a_line_of_a_batch_may_replace_a_message(client: httpx.AsyncClient
 async def test_what_was_cancelled_is_explained_by_its_cancellation(client: httpx.AsyncClient) -> None:
     made = await said(client, "POST", "/v1/messages/schedule", json=GOOD)
     path = f"/v1/messages/{made['id']}/explain"
-    assert (await client.get(path)).json()["error"] == "not_decided"
+    refused = (await client.get(path)).json()
+    assert refused["error"] == "not_decided"
+    assert refused["message"] == "Nothing was decided yet: the message is scheduled."
     await said(client, "POST", f"/v1/messages/scheduled/{made['id']}/cancel")
     told = await said(client, "GET", path)
     assert (told["verdict"], told["rule"]) == ("cancel", "cancelled")
     assert told["details"]["otherwise"] == ["it had not been cancelled"]
+
+
+async def test_what_ended_with_its_person_is_explained_by_the_erasure(client: httpx.AsyncClient) -> None:
+    made = await said(client, "POST", "/v1/messages/schedule", json=GOOD)
+    await said(client, "DELETE", f"/v1/persons/{GOOD['person_id']}", params={"brand_id": "loop"})
+    told = await said(client, "GET", f"/v1/messages/{made['id']}/explain")
+    assert (told["verdict"], told["rule"]) == ("cancel", "person_erased")
+    assert told["reason"] == "Its person was erased before any provider had it."
+    assert told["details"]["otherwise"] == ["the person had not been erased"]
 
 
 CALLS = [

@@ -9,8 +9,10 @@ from comms.actions import consents
 from comms.actions.consents import About, place
 from comms.actions.house import House
 from comms.actions.permission import person_hash
+from comms.actions.reading import note_read
 from comms.actions.setup import Brand
 from comms.domain.caller import Caller
+from comms.domain.ids import bucket_of_digest
 from comms.domain.permission import TRANSACTIONAL
 from comms.privacy.cipher import PersonCipher
 from comms.store import consents as rows
@@ -39,13 +41,15 @@ class _Said(NamedTuple):
         return self.consented.get(topic, False) and self.enabled.get(topic, True)
 
 
-async def choices(house: House, brand: Brand, person_id: str) -> dict[Topic, bool]:
+async def choices(house: House, caller: Caller, brand: Brand, person_id: str) -> dict[Topic, bool]:
     """Every topic of the brand's templates, or of which the person has said something; is it on?
 
     What is transactional is no choice.
     """
     async with house.database.brand(brand.brand_id) as connection:
         said = await _said(connection, brand, person_id)
+        bucket = bucket_of_digest(person_hash(brand.cipher, person_id))
+        await note_read(house, connection, caller, brand.brand_id, bucket, "choices", None)
     return {topic: said.allows(topic) for topic in await _topics(house, brand, said)}
 
 

@@ -25,12 +25,24 @@ _UNREADABLE = (KeyError, TypeError, ValueError)
 """What facts that were tampered with bring about; msgspec's own error is a ValueError."""
 
 
+_AHEAD = {"scheduled", "sending"}
+_CANCELLATIONS = {
+    None: ("It was cancelled by a call, before any provider had it.", "it had not been cancelled"),
+    "person_erased": (
+        "Its person was erased before any provider had it.",
+        "the person had not been erased",
+    ),
+}
+"""By a message's failure_reason: what ended it, and what would have had to be otherwise."""
+
+
 async def explain(house: House, row: asyncpg.Record, options: Sealed | None) -> dict[str, Any]:
     """The message's last decision with its facts; in words, too, and what would have had to be otherwise."""
-    if row["cancelled_at"] and row["failure_reason"] is None:
+    if row["cancelled_at"] and row["failure_reason"] in _CANCELLATIONS:
         return _cancelled(row)
     if row["decision"] is None:
-        raise Refused(404, "not_decided", f"Nothing was decided yet: the message is {row['status']}.")
+        nothing = "Nothing was decided yet" if row["status"] in _AHEAD else "No decision was kept"
+        raise Refused(404, "not_decided", f"{nothing}: the message is {row['status']}.")
     decision = dict(row["decision"])
     conditions = otherwise(read(decision["decided_at"], decision["facts"]))
     brand = await house.setup.require_brand(row["brand_id"])
@@ -71,15 +83,16 @@ def follows(decision: dict[str, Any]) -> bool:
 
 def _cancelled(row: asyncpg.Record) -> dict[str, Any]:
     """That was not the judgement's doing, whatever it had said before."""
-    at = show(row["cancelled_at"])
+    at, rule = show(row["cancelled_at"]), row["failure_reason"] or "cancelled"
+    reason, otherwise = _CANCELLATIONS[row["failure_reason"]]
     facts: list[Fact] = [{"kind": "cancelled", "id": str(row["id"]), "at": at}]
     return {
         "decided_at": at,
         "verdict": "cancel",
-        "rule": "cancelled",
-        "reason": "It was cancelled by a call, before any provider had it.",
+        "rule": rule,
+        "reason": reason,
         "facts": facts,
-        "details": {"because": in_words(facts), "otherwise": ["it had not been cancelled"]},
+        "details": {"because": in_words(facts), "otherwise": [otherwise]},
     }
 
 

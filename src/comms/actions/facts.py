@@ -12,6 +12,7 @@ import asyncpg
 import msgspec
 
 from comms.actions.house import House
+from comms.actions.reading import note_read
 from comms.actions.setup import Brand
 from comms.domain.caller import Caller
 from comms.domain.content import Plain, Sealed
@@ -58,6 +59,8 @@ async def get(house: House, caller: Caller, brand_id: str, name: str) -> dict[st
     brand = await house.setup.require_brand(brand_id)
     async with house.database.brand(brand_id) as connection:
         row = await rows.get(connection, *place(brand.cipher, name))
+        if row is not None:
+            await note_read(house, connection, caller, brand_id, row["bucket"], "fact", None)
     if row is None:
         raise not_found("fact")
     return {

@@ -13,6 +13,7 @@ import msgspec
 from comms.actions import devices
 from comms.actions.house import House
 from comms.actions.permission import address_hash
+from comms.actions.reading import note_read
 from comms.actions.setup import Brand
 from comms.domain.brand import Channel
 from comms.domain.caller import Caller
@@ -86,8 +87,11 @@ async def of_address(
     caller.act_for(brand_id)
     brand = await house.setup.require_brand(brand_id)
     wanted = address_hash(brand, channel, spelt(brand, channel, address))
+    bucket = bucket_of_digest(wanted)
     async with house.database.brand(brand_id) as connection:
-        standing = await rows.standing(connection, bucket_of_digest(wanted), brand_id, channel, wanted)
+        standing = await rows.standing(connection, bucket, brand_id, channel, wanted)
+        if standing:
+            await note_read(house, connection, caller, brand_id, bucket, "suppression", None)
     weightiest = min(standing, key=lambda row: WEIGHT.index(row["reason"]), default=None)
     return show_suppression(brand, weightiest) if weightiest else None
 

@@ -56,7 +56,8 @@ async def unsubscribe_by_link(call: Call) -> Answer:
 async def show_preferences(call: Call) -> Answer:
     """What the person may choose."""
     brand, [person_id] = await addresses.opened(call.house, call.request.path_params["signed"], "preferences")
-    chosen = await choices.choices(call.house, brand, person_id)
+    caller = _holder(call, choices.SOURCE, brand.brand_id, person_id)
+    chosen = await choices.choices(call.house, caller, brand, person_id)
     return _preferences_page(brand.settings.name, chosen, saved=False)
 
 
