@@ -36,6 +36,18 @@ def test_it_shows_a_message_a_channel_going_out_and_then_goes_on(demo: Service) 
     assert shown(demo, "Address") == f"http://{demo.address}"
 
 
+def test_doctor_beside_it_asks_for_nothing(demo: Service) -> None:
+    demo.await_words("Ctrl-C ends it.")
+    client = Client(demo.address, shown(demo, "Token"))
+    template = {"brand_id": "demo", "key": "tips", "channel": "email", "category": "tips"}
+    made = client.ask("POST", "/v1/messaging/templates", template).body["id"]
+    version = {"subject": "Tips", "body": "Drink water. {{ unsubscribe_url }}"}
+    assert client.ask("POST", f"/v1/messaging/templates/{made}/versions", version).status == 201
+    told = printed(comms(demo.folder, "doctor"))
+    assert "one-click unsubscribe: for trying out, on this machine" in told
+    assert "->" not in told
+
+
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is missing")
 def test_the_line_that_it_prints_schedules_a_fifth(demo: Service) -> None:
     demo.await_words("Ctrl-C ends it.")

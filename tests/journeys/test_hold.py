@@ -113,7 +113,7 @@ async def test_it_waits_for_each_live_worker_to_say_that_it_knows(
 
 
 async def test_it_waits_for_nobody_whose_lease_has_run_out(house: House, loop_health: Caller) -> None:
-    await workers.report(house.database.engine, uuid4(), 0, timedelta(seconds=-1))
+    await workers.report(house.database.engine, uuid4(), 0, timedelta(seconds=-1), None)
     await brands.hold(house, loop_health, "loop")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import asyncpg
 
@@ -22,6 +23,7 @@ _REST = (
 _WHY = "its message (GET /v1/providers/.../canary) says why in comms message explain; is the provider well?"
 _NEVER_SENT = "does a worker run, and do its template, recipient and provider fit?"
 
+_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 _LOOKS = 30
 _LOOK_SECONDS = 0.1
 
@@ -56,7 +58,7 @@ async def examine(house: House) -> list[Finding]:
     findings += await _unheard(house)
     findings += await _unchained(house)
     if await rows.refusable(house.database.owner):
-        findings.append(_public_url(house.settings.public_url))
+        findings.append(_public_url(counted["public_url"] or house.settings.public_url))
     for row in await rows.channels(house.database.owner):
         findings += await _route(house, row["brand_id"], row["channel"])
     return findings
@@ -142,7 +144,10 @@ def _public_url(url: str | None) -> Finding:
     """Where the mails of this installation can be unsubscribed from."""
     if url is None:
         return Finding("one-click unsubscribe", "no address", "set COMMS_PUBLIC_URL: mails go out without it")
-    is_good = url.startswith("https://")
+    parts = urlsplit(url)
+    if parts.scheme == "http" and parts.hostname in _LOOPBACK:
+        return Finding("one-click unsubscribe", "for trying out, on this machine")
+    is_good = parts.scheme == "https"
     advice = None if is_good else "COMMS_PUBLIC_URL must begin with https, or mailboxes pass it over"
     return Finding("one-click unsubscribe", "https" if is_good else "http", advice)
 

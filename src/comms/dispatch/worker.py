@@ -176,7 +176,8 @@ class Worker:
         """
         await self._house.setup.refresh()
         now = self._house.clock.monotonic()
-        await workers.report(self._engine, self.owner, self._house.setup.epoch, self._lease)
+        epoch, public_url = self._house.setup.epoch, self._house.settings.public_url
+        await workers.report(self._engine, self.owner, epoch, self._lease, public_url)
         self._reported_at = now
 
     async def _report_now_and_then(self) -> None:

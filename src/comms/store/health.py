@@ -11,7 +11,7 @@ from comms.store.statements import sql
 
 
 async def counts(pool: Pool) -> asyncpg.Record:
-    """version, workers, overdue (by a minute), lapsed."""
+    """version, workers, the public_url that they build on, overdue (by a minute), lapsed."""
     row = await pool.fetchrow(sql("health", "counts"))
     assert row is not None  # noqa: S101 - a select without from answers one row
     return row

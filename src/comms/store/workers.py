@@ -17,9 +17,9 @@ async def wake(engine: Pool) -> None:
     await engine.execute(sql("workers", "wake"), WAKE)
 
 
-async def report(engine: Pool, owner: UUID, epoch: int, lease: timedelta) -> None:
-    """A worker lives, and acts by this set-up."""
-    await engine.execute(sql("workers", "report"), owner, epoch, lease)
+async def report(engine: Pool, owner: UUID, epoch: int, lease: timedelta, public_url: str | None) -> None:
+    """A worker lives, and acts by this set-up and that setting."""
+    await engine.execute(sql("workers", "report"), owner, epoch, lease, public_url)
 
 
 async def leave(engine: Pool, owner: UUID) -> None:

@@ -19,3 +19,5 @@ create table canary (                      -- one row a provider that has one
   reports boolean not null default false   -- the provider has said of one that it was delivered: it is expected to
 );
 alter table canary enable row level security;
+
+alter table worker add column public_url text;  -- as its own environment says, which an operator's shell may not

@@ -3,6 +3,7 @@
 -- name: counts
 select current_setting('server_version') as version,
   (select count(*) from worker where lease_until > statement_timestamp()) as workers,
+  (select min(public_url) from worker where lease_until > statement_timestamp()) as public_url,
   (select count(*) from queue where state = 'scheduled' and due_at < statement_timestamp() - interval '1 minute') as overdue,
   (select count(*) from queue where state = 'sending' and lease_until < statement_timestamp() - interval '1 minute') as lapsed;
 

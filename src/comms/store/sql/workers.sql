@@ -4,8 +4,8 @@
 select pg_notify($1, '');
 
 -- name: report
-insert into worker (owner, epoch, lease_until, heard_at)
-values ($1, $2, statement_timestamp() + $3::interval, statement_timestamp())
+insert into worker (owner, epoch, lease_until, heard_at, public_url)
+values ($1, $2, statement_timestamp() + $3::interval, statement_timestamp(), $4)
 on conflict (owner) do update
    set epoch = excluded.epoch, lease_until = excluded.lease_until, heard_at = excluded.heard_at;
 
