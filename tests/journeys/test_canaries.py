@@ -184,13 +184,11 @@ async def test_a_ping_answers_once_it_is_sent(client: httpx.AsyncClient, worker:
     for path in ("/v1/providers/spare/ping", "/v1/admin/sla/sms-ping"):
         answer = await client.post(path)
         assert answer.status_code == 200
-        assert answer.json() == {"delivered": True, "latency_ms": 0}
+        assert answer.json() == {"delivered": True, "latency_ms": 0}  # by the clock that stands still
     stop.set()
     await at_work
-    assert (await client.post("/v1/admin/sla/sms-ping", headers={"Prefer": "wait=0"})).json() == {
-        "delivered": False,
-        "latency_ms": pytest.approx(0, abs=100),
-    }
+    waited = await client.post("/v1/admin/sla/sms-ping", headers={"Prefer": "wait=0"})
+    assert waited.json()["delivered"] is False  # nobody is at work
     assert (await client.delete("/v1/providers/spare/canary")).json() == {"removed": 1}
     assert (await client.get("/v1/providers/spare/canary")).json()["error"] == "no_canary"
 

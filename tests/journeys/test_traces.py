@@ -49,10 +49,12 @@ def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def traced(house: House, receiver: Receiver) -> House:
-    """A house as `comms serve` builds it under that environment."""
+async def traced(house: House, receiver: Receiver) -> AsyncIterator[House]:
+    """A house as `comms serve` builds it under that environment; what is left is told before the receiver ends."""
     assert receiver.address
-    return replace(house, traces=otel.traces())
+    made = replace(house, traces=otel.traces())
+    yield made
+    await made.traces.close()
 
 
 @pytest.fixture
