@@ -6,7 +6,7 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generat
 	--no-emit-index-url --no-emit-find-links pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test bench faults format openapi lock clean
+.PHONY: help setup setup-dev demo test bench faults mutants format openapi lock clean
 MAKEFLAGS += --no-print-directory
 
 help: ## show this list
@@ -32,6 +32,9 @@ bench: setup-dev .venv/.ready-bench-peers ## measure against bare PostgreSQL, in
 
 faults: setup-dev ## bad nights, two faults at a time, each judged (MINUTES=60, SEED=n: the same again)
 	@$(BIN)/python -m tests.faults.campaign --minutes $(or $(MINUTES),60) $(if $(SEED),--seed $(SEED))
+
+mutants: setup-dev ## break a copy of the code in seventeen ways; each must be noticed (ARGS=webhook: that one)
+	@$(BIN)/python -m tests.mutants.run $(ARGS)
 
 format: setup-dev ## put the code into its canonical form
 	@$(BIN)/ruff check --quiet --fix

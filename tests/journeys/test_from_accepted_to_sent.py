@@ -124,7 +124,9 @@ async def test_what_a_provider_answers(
     clock.advance(300)
     await worker.once()
     assert await status(house, loop_health, made["id"]) == ends
-    assert await events(house, loop_health, made["id"]) == story
+    told = await events(house, loop_health, made["id"])
+    assert told[:3] == story[:3]
+    assert sorted(told) == sorted(story)  # a bounce may be heard before or after the answer is recorded
 
 
 async def test_not_now_is_tried_again_with_growing_pauses(
