@@ -10,134 +10,48 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import random
-import signal
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.faults.judge import judge
-from tests.faults.load import Callers
-from tests.faults.rig import LEASE, Rig, rig
+from tests.faults import faults, outside
+from tests.faults.faults import Fault
+from tests.faults.judge import judge, of_logs, of_rest
+from tests.faults.load import Callers, History
+from tests.faults.rig import Rig, rig
 
 CLIENTS = 8
 _REST_SECONDS = 90.0
-_COMMITS = (
-    b"insert into dedup",
-    b"set state = 'sending'",
-    b"insert into delivery",
-    b"delete from queue",
-    b"-- cancel",
-)
-"""Words of the statements whose commit is not heard of: accept, claim, freeze, record or cancel."""
-
-
-async def worker_dies(rig: Rig) -> None:
-    """kill -9, and another comes."""
-    n = rig.chance.randrange(len(rig.workers))
-    rig.workers[n].kill()
-    rig.workers[n] = await rig.start_worker()
-
-
-async def worker_pauses(rig: Rig) -> None:
-    """SIGSTOP, for half a lease to three."""
-    process = rig.chance.choice(rig.workers).process
-    os.killpg(process.pid, signal.SIGSTOP)
-    await asyncio.sleep(LEASE * rig.chance.choice([0.5, 1.0, 1.5, 3.0]))
-    os.killpg(process.pid, signal.SIGCONT)
-
-
-async def api_dies(rig: Rig) -> None:
-    """kill -9, while it is asked."""
-    rig.api.kill()
-    rig.api = await rig.start_api()
-
-
-async def database_dies(rig: Rig) -> None:
-    """kill -9: the postmaster, or all of it; then it is started again."""
-    rig.kill_database(group=rig.chance.random() < 0.5)
-    await asyncio.sleep(0.3)
-    rig.server.restart()
-
-
-async def backends_die(rig: Rig) -> None:
-    """Every session is ended by an administrator, five times."""
-    for _ in range(5):
-        connection = await rig.database()
-        await connection.execute(
-            "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and usename is not null"
-        )
-        await connection.close()
-        await asyncio.sleep(0.2)
-
-
-async def line_breaks(rig: Rig) -> None:
-    """All connections are reset, three times."""
-    for _ in range(3):
-        rig.proxy.cut()
-        await asyncio.sleep(0.5)
-
-
-async def line_is_dead(rig: Rig) -> None:
-    """Nothing passes, and nobody is told."""
-    with rig.proxy.silence():
-        await asyncio.sleep(rig.chance.uniform(0.5, 2.5))
-
-
-async def line_is_slow(rig: Rig) -> None:
-    """A tenth of a second more for each message, in both directions."""
-    rig.proxy.delay = 0.1
-    await asyncio.sleep(2)
-    rig.proxy.delay = 0.0
-
-
-async def commits_are_not_heard_of(rig: Rig) -> None:
-    """It is committed, and the connection breaks before the answer."""
-    for words in rig.chance.choices(_COMMITS, k=8):
-        rig.proxy.cut_after(words)
-        await asyncio.sleep(0.25)
-
-
-async def provider_is_moody(rig: Rig) -> None:
-    """Slow, busy, lost answers."""
-    rig.provider.mood = "moody"
-    await asyncio.sleep(4)
-
-
-async def provider_is_ill(rig: Rig) -> None:
-    """Nothing is taken for a while."""
-    rig.provider.mood = "ill"
-    await asyncio.sleep(2)
-
-
-async def snapshot_is_held(rig: Rig) -> None:
-    """Somebody's long transaction keeps every dead row."""
-    connection = await rig.database()
-    transaction = connection.transaction(isolation="repeatable_read")
-    await transaction.start()
-    await connection.fetchval("select count(*) from message")
-    await asyncio.sleep(4)
-    await connection.close()
-
-
-Fault = Callable[[Rig], Awaitable[None]]
-
 FAULTS: list[Fault] = [
-    worker_dies,
-    worker_pauses,
-    api_dies,
-    database_dies,
-    backends_die,
-    line_breaks,
-    line_is_dead,
-    line_is_slow,
-    commits_are_not_heard_of,
-    provider_is_moody,
-    provider_is_ill,
-    snapshot_is_held,
+    faults.worker_dies,
+    faults.worker_pauses,
+    faults.somebody_dies_at_a_point,
+    faults.somebody_stops_at_a_point,
+    faults.api_dies,
+    faults.machine_s_clock_is_wrong,
+    faults.machine_is_elsewhere,
+    faults.everybody_is_replaced,
+    faults.files_run_out,
+    faults.keys_are_away,
+    faults.keys_are_rotated,
+    faults.provider_is_moody,
+    faults.provider_is_ill,
+    outside.database_dies,
+    outside.database_is_restarted,
+    outside.backends_die,
+    outside.line_breaks,
+    outside.line_is_dead,
+    outside.line_is_slow,
+    outside.commits_are_not_heard_of,
+    outside.database_is_read_only,
+    outside.standby_takes_over,
+    outside.slots_are_taken,
+    outside.disk_is_full,
+    outside.snapshot_is_held,
+    outside.database_s_clock_is_set,
 ]
 
 
@@ -161,11 +75,11 @@ class Night(NamedTuple):
         )
 
 
-async def night(rig: Rig, seed: int, seconds: float, faults: Sequence[Fault] = ()) -> Night:
+async def night(rig: Rig, seed: int, seconds: float, chosen: Sequence[Fault] = ()) -> Night:
     """One round: callers and faults together, then rest, then the judge."""
     rig.chance.seed(seed)
-    chosen = faults or rig.chance.sample(FAULTS, 2)
-    callers = Callers(rig.address, rig.token, rig.chance, f"n{seed}")
+    chosen = chosen or rig.chance.sample(FAULTS, 2)
+    callers = Callers(rig.addresses, rig.token, rig.chance, f"n{seed}", rig.chance.choice([40, 40, 40, 4]))
     already, unheard = len(rig.provider.taken), rig.proxy.cuts
     calling = asyncio.create_task(callers.run(seconds, CLIENTS))
     for fault in chosen:
@@ -173,6 +87,7 @@ async def night(rig: Rig, seed: int, seconds: float, faults: Sequence[Fault] = (
         await fault(rig)
     await calling
     rig.provider.mood = "well"
+    await rig.replace_the_dead()
     await callers.finish(time.monotonic() + _REST_SECONDS)
     taken = rig.provider.taken[already:]
     history = callers.history
@@ -185,8 +100,26 @@ async def night(rig: Rig, seed: int, seconds: float, faults: Sequence[Fault] = (
         len(taken),
         rig.proxy.cuts - unheard,
         ends.count("unknown"),
-        judge(history, taken),
+        [*judge(history, taken), *await aftermath(rig, history)],
     )
+
+
+async def aftermath(rig: Rig, history: History) -> list[str]:
+    """What is left once it is quiet: in the database, and in the logs."""
+    connection = await rig.database()
+    left = await of_rest(connection)
+    await connection.close()
+    asked = history.asked.values()
+    private = [str(each[name]) for each in asked for name in ("recipient", "dedup_key")]
+    return [*left, *of_logs(rig.folder, private)]
+
+
+async def crowd(rig: Rig, seed: int, seconds: float) -> History:
+    """No fault: all callers ask about the same few messages, so that calls overlap."""
+    rig.chance.seed(seed)
+    callers = Callers(rig.addresses, rig.token, rig.chance, f"c{seed}", hot=3)
+    await callers.run(seconds, CLIENTS)
+    return callers.history
 
 
 async def campaign(seed: int, minutes: float, rounds: int | None) -> int:
@@ -199,6 +132,8 @@ async def campaign(seed: int, minutes: float, rounds: int | None) -> int:
                 print(came.line(), flush=True)  # noqa: T201 - a campaign prints what came of it
                 failed += bool(came.problems)
                 number += 1
+            points = ", ".join(f"{count} {name}" for name, count in sorted(made.points.items()))
+            print(f"somebody died or was stopped: {points or 'nobody'}")  # noqa: T201 - as above
     print(f"{number} rounds, {failed} broke a promise")  # noqa: T201 - as above
     return failed
 

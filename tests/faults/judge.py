@@ -5,13 +5,25 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 
+import asyncpg
+
+from tests.faults import linear
 from tests.faults.load import Heard, History
 from tests.faults.provider import Taken
 
 FINAL = {"sent", "failed", "cancelled", "expired", "suppressed"}
 _ROUNDING = 0.002
 """Seconds: `scheduled_at` is kept to the millisecond."""
+
+
+_AT_REST = """
+select (select count(*) from queue where state <> 'unknown') as messages,
+       (select count(*) from pg_stat_activity where state like 'idle in transaction%'
+           and state_change < now() - interval '2 seconds') as transactions,
+       (select count(*) from pg_replication_slots) as slots
+"""
 
 
 def judge(history: History, taken: list[Taken]) -> list[str]:
@@ -32,6 +44,21 @@ def judge(history: History, taken: list[Taken]) -> list[str]:
     return problems
 
 
+def of_logs(folder: Path, private: list[str]) -> Iterator[str]:
+    """Nothing of a person stands in what any process wrote."""
+    for log in (each for kind in ("*.out", "*.err", "*/postgres.log") for each in folder.glob(kind)):
+        said = log.read_text(errors="replace")
+        if found := sum(word in said for word in private):
+            yield f"{log.name} holds {found} private words"
+
+
+async def of_rest(connection: asyncpg.Connection[asyncpg.Record]) -> list[str]:
+    """Once all is quiet nothing is held: no transaction, no slot, no claim, and nothing waits."""
+    found = await connection.fetchrow(_AT_REST)
+    assert found is not None
+    return [f"{count} {name} are left" for name, count in found.items() if count]
+
+
 def of_answers(history: History) -> Iterator[str]:
     """No answer but those that are documented, and 503 says when to ask again."""
     odd = Counter(heard.status for heard in history.heard) - Counter(
@@ -39,6 +66,8 @@ def of_answers(history: History) -> Iterator[str]:
     )
     if odd:
         yield f"answers that should not be: {dict(odd)}"
+    if silent := sum(heard.status == 503 and not heard.says_when for heard in history.heard):
+        yield f"{silent} times 503 without Retry-After"
 
 
 def of_keys(history: History) -> Iterator[str]:
@@ -71,6 +100,19 @@ def of_message(asked: dict[str, object], told: list[Heard], taken: list[Taken]) 
         yield f"{key}: {status}, and it was taken"
     yield from of_content(asked, last, taken)
     yield from of_order(str(key), told)
+    yield from of_history(asked, told)
+
+
+def of_histories(history: History) -> Iterator[str]:
+    """Of every message."""
+    for key in history.ids:
+        yield from of_history(history.asked[key], [heard for heard in history.heard if heard.key == key])
+
+
+def of_history(asked: dict[str, object], told: list[Heard]) -> Iterator[str]:
+    """Linearizable, searched: is there an order in which every answer was right?"""
+    if problem := linear.check([op for heard in told if (op := linear.op(heard, asked))]):
+        yield f"{asked['dedup_key']}: {problem}"
 
 
 def of_content(asked: dict[str, object], last: Heard, taken: list[Taken]) -> Iterator[str]:
@@ -79,7 +121,7 @@ def of_content(asked: dict[str, object], last: Heard, taken: list[Taken]) -> Ite
         if each.to != asked["recipient"] or each.text.strip() != f"Hi {asked['dedup_key']}":
             yield f"{asked['dedup_key']}: other words, or to somebody else"
         due = datetime.fromisoformat(last.body["scheduled_at"]).timestamp()
-        if each.at < due - _ROUNDING:
+        if "scheduled_at" in asked and each.at < due - _ROUNDING:
             yield f"{asked['dedup_key']}: {due - each.at:.3f} s early"
     if (last.body["sent_at"] is not None) != (last.body["status"] == "sent"):
         yield f"{asked['dedup_key']}: sent_at and status differ"

@@ -16,6 +16,12 @@ _KEYS = 0.15
 """How often a key that was used before is used again, with the same content."""
 
 
+_NAMES = ["schedule", "send", "get", "cancel", "move", "repin"]
+_LIVELY = [48, 5, 15, 18, 10, 4]
+_CROWDED = [8, 1, 35, 3, 33, 20]
+"""How often each is done; where few messages are asked about by all, most of it is to them."""
+
+
 @dataclass
 class Heard:
     """One call: when it began and ended, and what was answered (status 0: nothing, and nobody knows)."""
@@ -28,6 +34,10 @@ class Heard:
     status: int
     body: dict[str, Any]
     replayed: bool = False
+    wanted: str | None = None
+    """The time that a move asked for."""
+    says_when: bool = False
+    """Was there a `Retry-After`?"""
 
 
 @dataclass
@@ -42,9 +52,12 @@ class History:
 class Callers:
     """Clients that schedule, send, look, move and cancel, each one call after the other."""
 
-    def __init__(self, address: str, token: str, chance: random.Random, name: str) -> None:
+    def __init__(
+        self, addresses: list[str], token: str, chance: random.Random, name: str, hot: int = 40
+    ) -> None:
         self.history = History()
-        self.address = address
+        self._addresses = addresses
+        self._hot = hot
         self._headers = {"Authorization": f"Bearer {token}"}
         self._chance = chance
         self._name = name
@@ -66,7 +79,7 @@ class Callers:
 
     async def _call_until(self, session: aiohttp.ClientSession, ends: float) -> None:
         while time.monotonic() < ends:
-            name = self._chance.choices(["schedule", "send", "get", "cancel", "move"], [50, 5, 15, 20, 10])[0]
+            name = self._chance.choices(_NAMES, _CROWDED if self._hot < len(_NAMES) else _LIVELY)[0]
             await getattr(self, f"_{name}")(session)
             await asyncio.sleep(self._chance.uniform(0, 0.02))
 
@@ -93,6 +106,12 @@ class Callers:
             body = {"scheduled_at": _instant(self._chance.uniform(0.1, 2))}
             await self._ask(session, "move", known[0], "PATCH", f"scheduled/{known[1]}", body)
 
+    async def _repin(self, session: aiohttp.ClientSession) -> None:
+        """A change that leaves the time as it is."""
+        if known := self._known():
+            body = {"template_version": "current"}
+            await self._ask(session, "repin", known[0], "PATCH", f"scheduled/{known[1]}", body)
+
     async def _ask(
         self,
         session: aiohttp.ClientSession,
@@ -103,21 +122,23 @@ class Callers:
         body: dict[str, Any] | None = None,
         headers: dict[str, str] | None = None,
     ) -> Heard:
-        began = time.time()
-        status, said, replayed = 0, {}, False
+        address = self._chance.choice(self._addresses)
+        heard = Heard(name, key, None, time.time(), 0.0, 0, {}, wanted=(body or {}).get("scheduled_at"))
         try:
             async with (
                 asyncio.timeout(_PATIENCE),
                 session.request(
-                    method, f"http://{self.address}/v1/messages/{path}", json=body, headers=headers
+                    method, f"http://{address}/v1/messages/{path}", json=body, headers=headers
                 ) as answer,
             ):
-                status, said = answer.status, await answer.json()
-                replayed = "Idempotent-Replayed" in answer.headers
+                heard.body = await answer.json()
+                heard.status = answer.status
+                heard.replayed = "Idempotent-Replayed" in answer.headers
+                heard.says_when = "Retry-After" in answer.headers
         except (aiohttp.ClientError, OSError, ValueError):
-            status = 0
-        found = said.get("id") or said.get("message_id")
-        heard = Heard(name, key, found, began, time.time(), status, said, replayed)
+            pass  # nobody knows whether it took place
+        heard.ended = time.time()
+        heard.id = found = heard.body.get("id") or heard.body.get("message_id")
         self.history.heard.append(heard)
         if found:
             self.history.ids.setdefault(key, found)
@@ -138,7 +159,7 @@ class Callers:
 
     async def _find(self, session: aiohttp.ClientSession, key: str) -> None:
         body = {"brand_id": "loop", "dedup_key": key}
-        url = f"http://{self.address}/v1/messages/scheduled/search"
+        url = f"http://{self._addresses[0]}/v1/messages/scheduled/search"
         async with session.post(url, json=body) as answer:
             found = (await answer.json())["data"]
         if found:
@@ -157,7 +178,7 @@ class Callers:
 
     def _known(self) -> tuple[str, str] | None:
         """Mostly one of the newest: what is about to go is where the races are."""
-        ids = list(self.history.ids.items())[-40:]
+        ids = list(self.history.ids.items())[-self._hot :]
         return self._chance.choice(ids) if ids else None
 
     def _key(self) -> str:

@@ -12,6 +12,7 @@ import contextlib
 import os
 import random
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,15 @@ class RecordingProvider:
         self._server: asyncio.Server | None = None
         self._known: set[str] = set()
         self._callers: set[asyncio.Task[None]] = set()
+        self._points: list[tuple[bool, Callable[[int], None]]] = []
+
+    def at(self, act: Callable[[int], None], *, is_after: bool) -> None:
+        """Once: something happens to the next caller, before its message is taken or after it."""
+        self._points.append((is_after, act))
+
+    def disarm(self) -> None:
+        """Nothing more is waited for."""
+        self._points.clear()
 
     async def start(self) -> str:
         """The base_url for a provider's settings."""
@@ -90,11 +100,19 @@ class RecordingProvider:
                     name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:])
                 }
                 body = await self._body(reader, headers)
+                port = int(writer.get_extra_info("peername")[1])
+                self._reach(port, is_after=False)
                 answer = await self._act(head[0], headers, body)
+                self._reach(port, is_after=True)
                 if answer is None:
                     break
                 writer.write(answer)
                 await writer.drain()
+
+    def _reach(self, port: int, *, is_after: bool) -> None:
+        for point in [each for each in self._points if each[0] is is_after][:1]:
+            self._points.remove(point)
+            point[1](port)
 
     async def _body(self, reader: asyncio.StreamReader, headers: dict[str, str]) -> bytes:
         if "content-length" in headers:

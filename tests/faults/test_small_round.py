@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.campaign import commits_are_not_heard_of, night, provider_is_moody, worker_dies
-from tests.faults.judge import judge
+from tests.faults.campaign import crowd, night
+from tests.faults.faults import provider_is_moody, worker_dies
+from tests.faults.judge import judge, of_histories
 from tests.faults.load import Heard, History
+from tests.faults.outside import commits_are_not_heard_of
 from tests.faults.provider import Taken
 from tests.faults.rig import rig
 
@@ -27,14 +29,18 @@ DUE = 1796115600.0
 async def test_nothing_is_lost_doubled_or_sent_after_its_cancel(tmp_path: Path) -> None:
     faults = [commits_are_not_heard_of, worker_dies, provider_is_moody]
     async with rig(tmp_path, SEED) as made:
-        came = await night(made, SEED, 6.0, faults)
+        came = await night(made, SEED, 5.0, faults)
+        crowded = await crowd(made, SEED, 2.0)
     assert came.problems == []
     assert came.unheard > 0
     assert came.taken > 20
+    assert [*of_histories(crowded)] == []
+    assert sum(heard.status == 200 for heard in crowded.heard if heard.name in {"move", "repin"}) > 20
 
 
 def told(*heard: Heard, taken: tuple[Taken, ...] = ()) -> list[str]:
-    return judge(History(list(heard), {"k": dict(ASKED)}, {"k": "m"}), list(taken))
+    accepted = Heard("schedule", "k", "m", DUE - 99, DUE - 98, 201, {**SEEN, "status": "scheduled"})
+    return judge(History([accepted, *heard], {"k": dict(ASKED)}, {"k": "m"}), list(taken))
 
 
 def heard(name: str, at: float, code: int = 200, **body: object) -> Heard:

@@ -25,7 +25,7 @@ outcomes = st.sampled_from(["sent", "failed", "retry"])
 moods = st.sampled_from(
     ["take", "take", "take", "busy", "reject", "lost", "lost, taken", "die, taken", "die, not taken"]
 )
-delays = st.sampled_from([-20_000, -300, 0, 0, 1, 60, 600, 5_000])
+delays = st.sampled_from([-20_000, -300, -1, 0, 0, 0, 1, 60, 600, 5_000])
 
 
 @st.composite

@@ -110,7 +110,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.messages)
     @rule(pick=picks)
     def cancel(self, pick: int) -> None:
-        message = self._picked(pick)
+        message = self._picked(pick, "sending")
         expected = self.model.cancel(message)
         self._agree(expected, self.run(self.world.ask("POST", f"/v1/messages/scheduled/{message.id}/cancel")))
 
@@ -133,7 +133,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.messages)
     @rule(pick=picks, delay=st.none() | delays, name=st.none() | names, current=st.booleans())
     def patch(self, pick: int, delay: int | None, name: str | None, *, current: bool) -> None:
-        message = self._picked(pick)
+        message = self._picked(pick, "sending")
         at = None if delay is None else self.model.now + timedelta(seconds=delay)
         body: dict[str, Any] = {"scheduled_at": shown(at)} if at else {}
         body |= {"variables": {"name": name}} if name else {}
@@ -153,8 +153,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.messages)
     @rule(pick=picks, outcome=outcomes)
     def settle(self, pick: int, outcome: str) -> None:
-        unknown = [each for each in self.model.messages.values() if each.status == "unknown"]
-        message = unknown[pick % len(unknown)] if unknown else self._picked(pick)
+        message = self._picked(pick, "unknown")
         expected = self.model.settle(message, outcome)
         path = f"/v1/messages/scheduled/{message.id}/settle"
         self._agree(expected, self.run(self.world.ask("POST", path, {"outcome": outcome})))
@@ -271,9 +270,11 @@ class Machine(RuleBasedStateMachine):
         calls = sum(call[0] == message.id for call in self.model.calls)
         assert (events.count("claimed"), events.count("attempted")) == (message.attempts, calls)
 
-    def _picked(self, pick: int) -> Message:
+    def _picked(self, pick: int, likely: str = "") -> Message:
+        """Any, or every other time one that is in this status."""
         messages = list(self.model.messages.values())
-        return messages[pick % len(messages)]
+        those = [each for each in messages if each.status == likely and pick % 2]
+        return (those or messages)[pick % len(those or messages)]
 
     def _timed(self, body: dict[str, Any], delay: int) -> dict[str, Any]:
         return {**body, "scheduled_at": shown(self.model.now + timedelta(seconds=delay))}

@@ -1,4 +1,4 @@
-"""Break the code in each of seventeen ways, in a copy, and see who notices.
+"""Break the code in each of seventeen ways and two of ours, in a copy, and see who notices.
 
     python -m tests.mutants.run            # all of them
     python -m tests.mutants.run webhook    # those whose names contain the word
@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.mutants.table import MUTANTS, Mutant
+from tests.mutants.table import MUTANTS, OURS, Mutant
 
 AT_A_TIME = 2
 MOST_SECONDS = 240.0
@@ -76,7 +76,7 @@ def tried(mutant: Mutant | None, tests: tuple[str, ...]) -> Seen:
 def main() -> None:
     """From the command line."""
     words = sys.argv[1:]
-    chosen = [each for each in MUTANTS if not words or any(word in each.name for word in words)]
+    chosen = [each for each in (*MUTANTS, *OURS) if not words or any(word in each.name for word in words)]
     tests = tuple(sorted({test for each in chosen for test in each.tests}))
     control = tried(None, tests)
     if control.caught_by or control.problem or not chosen:

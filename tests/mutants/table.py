@@ -274,3 +274,36 @@ MUTANTS = (
         ("tests/journeys/test_events.py",),
     ),
 )
+
+OURS = (
+    Mutant(
+        "a change without a lock",
+        "two that change a message at a time rest on the same reading: one is undone by the other",
+        (
+            Edit(
+                "store/sql/messages.sql",
+                "from queue where bucket = $1 and id = $2 and state = 'scheduled' for update;",
+                "from queue where bucket = $1 and id = $2 and state = 'scheduled';",
+            ),
+        ),
+        ("tests/faults/test_small_round.py",),
+    ),
+    Mutant(
+        "a reading from before",
+        "a message is shown as this process saw it within the last second",
+        (
+            Edit(
+                "actions/messages.py",
+                "async def get_scheduled(house: House, caller: Caller, wanted: UUID) -> dict[str, Any]:\n"
+                '    """The thirteen members of a message."""\n    return _show(*await get(house, caller, wanted))',
+                "async def get_scheduled(house: House, caller: Caller, wanted: UUID) -> dict[str, Any]:\n"
+                '    """The thirteen members of a message."""\n'
+                "    key = (wanted, int(house.clock.monotonic()))\n"
+                "    if key not in _SEEN:\n        _SEEN[key] = _show(*await get(house, caller, wanted))\n"
+                "    return _SEEN[key]\n\n\n_SEEN: dict[Any, Any] = {}",
+            ),
+        ),
+        ("tests/faults/test_small_round.py",),
+    ),
+)
+"""More than the plan names: what only the search through histories of many processes sees."""

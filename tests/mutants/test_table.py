@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants.table import MUTANTS, Edit, Mutant, NotThere
+from tests.mutants.table import MUTANTS, OURS, Edit, Mutant, NotThere
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+@pytest.mark.parametrize("mutant", [*MUTANTS, *OURS], ids=lambda mutant: mutant.name)
 def test_it_changes_what_is_there(mutant: Mutant, source: Path, tmp_path: Path) -> None:
     for path in {edit.path for edit in mutant.edits}:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
