@@ -114,11 +114,12 @@ async def aftermath(rig: Rig, history: History) -> list[str]:
     return [*left, *of_logs(rig.folder, private)]
 
 
-async def crowd(rig: Rig, seed: int, seconds: float) -> History:
-    """No fault: all callers ask about the same few messages, so that calls overlap."""
+async def crowd(rig: Rig, seed: int, calls: int) -> History:
+    """No fault: all callers ask about the same few messages, so that calls overlap; so many in all."""
     rig.chance.seed(seed)
     callers = Callers(rig.addresses, rig.token, rig.chance, f"c{seed}", hot=3)
-    await callers.run(seconds, CLIENTS)
+    while len(callers.history.heard) < calls:
+        await callers.run(0.2, CLIENTS)
     return callers.history
 
 

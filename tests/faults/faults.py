@@ -32,7 +32,7 @@ POINTS = {
 }
 """Words of the statements before and after whose commit somebody dies or stops."""
 
-_PATIENCE = 1.5
+_PATIENCE = 3.0
 
 
 async def worker_dies(rig: Rig) -> None:

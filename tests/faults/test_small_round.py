@@ -30,7 +30,7 @@ async def test_nothing_is_lost_doubled_or_sent_after_its_cancel(tmp_path: Path) 
     faults = [commits_are_not_heard_of, worker_dies, provider_is_moody]
     async with rig(tmp_path, SEED) as made:
         came = await night(made, SEED, 5.0, faults)
-        crowded = await crowd(made, SEED, 2.0)
+        crowded = await crowd(made, SEED, 400)
     assert came.problems == []
     assert came.unheard > 0
     assert came.taken > 20
