@@ -297,9 +297,12 @@ class Service:
         message.sent_at = self.now
 
     def sweep(self) -> None:
-        """What waited too long and was never begun ends; claims of the dead go back, or are unknown."""
+        """What waited too long and was never begun ends; claims of the dead go back, or are unknown.
+
+        What a worker that is not heard of has not begun goes back at once, the rest once its lease is over.
+        """
         for message in list(self.messages.values()):
-            if message.status == "sending" and message.lease_until and message.lease_until < self.now:
+            if message.lease_until and (not message.is_open or message.lease_until < self.now):
                 self._rescue(message)
         for message in self.due():
             if not message.frozen and message.deadline < self.now:
