@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -84,3 +85,20 @@ async def test_what_is_not_committed_is_not_answered(
             await asks(house, loop_health, clock, made)
     assert await messages.get_scheduled(house, loop_health, made) == before
     assert await house.database.owner.fetchval("select count(*) from message") == 1
+
+
+async def test_the_same_key_many_times_in_one_group_is_one_message(
+    house: House, loop_health: Caller, clock: FakeClock
+) -> None:
+    """Both writers are kept busy until the group is together: its rows see nothing of each other."""
+    groups = house.acceptor._groups
+    async with house.database.owner.acquire() as connection, connection.transaction():
+        await connection.execute("lock table dedup in exclusive mode")
+        busy = [asyncio.create_task(schedule(house, loop_health, ask(clock, dedup_key=key))) for key in "ab"]
+        while groups._busy < 2 or groups._waiting:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0)
+        same = [asyncio.create_task(schedule(house, loop_health, ask(clock))) for _ in range(10)]
+        while len(groups._waiting) < 10:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0)
+    assert len(set(await asyncio.gather(*same))) == 1
+    await asyncio.gather(*busy)

@@ -83,7 +83,7 @@ MUTANTS = (
                 " and d.brand_id = s.brand_id and d.key_hash = s.key_hash)\n",
             ),
         ),
-        (JOURNEY,),
+        (COMMITS,),
     ),
     Mutant(
         "one statement inserts or selects",
