@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import resource
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -27,7 +28,7 @@ from comms.console.app import console
 from comms.dispatch.worker import Worker
 from comms.embedded_postgres import EmbeddedPostgres
 from comms.http.app import application, observatory
-from comms.http.protocol import Protocol
+from comms.http.protocol import KEEP_ALIVE_SECONDS, Protocol
 from comms.settings import Settings
 
 log = structlog.get_logger()
@@ -36,7 +37,6 @@ _LOOK_SECONDS = 0.5
 _BACKLOG = 2048
 _LOOPBACK = "127.0.0.1"
 _LAST_SECONDS = 1  # for requests that outlast the draining
-_KEEP_ALIVE_SECONDS = 75  # longer than the minute after which load balancers let go of an idle connection
 
 Meanwhile = Callable[[House, str], Awaitable[bool]]
 """What runs beside the service, given its address; True: stop when it is done."""
@@ -54,6 +54,7 @@ def run(
     settings: Settings, *, api: bool, worker: bool, processes: int = 1, meanwhile: Meanwhile | None = None
 ) -> None:
     """Run the parts until SIGTERM or Ctrl-C, then let what is in flight finish; in so many `processes`."""
+    _leave_no_dump()
     _tame_garbage_collection()
     listener = _listen(settings.host, settings.port) if api else None
     if listener and meanwhile and not settings.public_url:  # a demonstration's links are followed here
@@ -84,6 +85,7 @@ def run(
 
 def run_sibling(settings: Settings, listener: socket.socket) -> None:
     """One more API and worker on a socket and a database that another process keeps, until that one ends."""
+    _leave_no_dump()
     _tame_garbage_collection()
     figures, key, traces = _figures(settings), wiring.master_key(settings), otel.traces()
 
@@ -96,6 +98,11 @@ def run_sibling(settings: Settings, listener: socket.socket) -> None:
 
     with wiring.database(settings) as found:
         uvloop.run(main(found.dsn))
+
+
+def _leave_no_dump() -> None:
+    """What is sealed on disk is open in memory: a crash must not write it there. PostgreSQL inherits it."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _tame_garbage_collection() -> None:
@@ -192,7 +199,7 @@ def _server(shown: ASGIApp) -> _Server:
             proxy_headers=False,
             lifespan="off",
             ws="none",
-            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=_LAST_SECONDS,
         )
     )

@@ -1,12 +1,14 @@
 """Lines of consents, preferences or suppressions on their way in: NDJSON, or CSV with a line of names first.
 
 CSV as in RFC 4180, in UTF-8: cells may be quoted, and a quoted one may hold line breaks. An empty
-cell is as good as none.
+cell is as good as none. A spreadsheet would work out a cell that begins like a formula, so on the way
+out it gets an apostrophe in front (OWASP, CSV injection), which is taken off on the way in.
 """
 
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +29,9 @@ from comms.http.lines import Line, Lines
 from comms.http.routing import too_large
 from comms.http.shapes.transfers import ConsentLine, ImportVerdict, PreferenceLine, SuppressionLine
 from comms.http.suppressions import named
+
+_FORMULA = re.compile(r"'*[=+@\t\r-]")
+_HARMLESS = re.compile(r"\+[0-9]+")
 
 Take = Callable[[House, Caller, str, list[Any]], Awaitable[list[transfers.Written]]]
 Pages = Callable[[House, Caller, str], AsyncIterator[list[dict[str, Any]]]]
@@ -151,7 +156,7 @@ class _Table:
             why = f"The line has {len(cells)} cells where the first line names {len(self._names)} columns."
             yield Record(self._number, invalid(why))
         else:
-            said = {name: cell for name, cell in zip(self._names, cells, strict=True) if cell}
+            said = {name: _unquoted(cell) for name, cell in zip(self._names, cells, strict=True) if cell}
             yield Record(self._number, said)
 
     def _columns(self, cells: list[str]) -> list[str]:
@@ -160,6 +165,15 @@ class _Table:
             why = f"The first line must name columns, each once, of these: {', '.join(self._known)}."
             raise invalid(why)
         return names
+
+
+def quoted(cell: str) -> str:
+    """As it goes out: text to a spreadsheet, whatever it begins with. A plus before digits alone is harmless."""
+    return f"'{cell}" if _FORMULA.match(cell) and not _HARMLESS.fullmatch(cell) else cell
+
+
+def _unquoted(cell: str) -> str:
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 def _cells(text: bytes) -> list[str]:

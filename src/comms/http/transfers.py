@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 
 from comms.domain.errors import Refused
 from comms.http.codes import INVALID, PREFERENCES
-from comms.http.intake import KINDS, Intake, Kind, Record
+from comms.http.intake import KINDS, Intake, Kind, Record, quoted
 from comms.http.lines import SILENCE_SECONDS, pieces
 from comms.http.routing import CSV, NDJSON, Answer, Call, Route, too_slow
 from comms.http.shapes.transfers import (
@@ -151,7 +151,7 @@ def _table(kind: Kind, page: list[dict[str, Any]]) -> bytes:
 
 
 def _cell(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else value
+    return str(value).lower() if isinstance(value, bool) else quoted(value)
 
 
 def _routes(path: str, kind: str, line: Any, take: Any, show: Any) -> list[Route]:

@@ -29,7 +29,11 @@ RESERVED = ("preferences_url", "unsubscribe_url")
 
 _SOME_ADDRESS = "https://comms.example/u/signed"
 _BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-_SCRIPT = re.compile(r"\s*(javascript|data|vbscript):", re.IGNORECASE)
+_SCRIPT = re.compile(r"(javascript|data|vbscript):", re.IGNORECASE)
+_UNSEEN = re.compile(r"[\x00-\x20]+")
+"""A browser passes over them: `java\\tscript:` is a script to it (WHATWG URL, 4.4, basic URL parser)."""
+
+_ADDRESS = re.compile(r"""\b(?:href|action)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>]*))""", re.IGNORECASE)
 _SMS_SEGMENTS = 10
 """More is refused or cut by carriers."""
 
@@ -184,6 +188,8 @@ def _check(channel: str, rendered: Rendered) -> None:
         raise _does_not_render(f"Its {'subject' if rendered.subject == '' else 'body'} would be empty.")
     if rendered.action_url and is_script(rendered.action_url):
         raise _does_not_render("Its action_url would be a script, not an address.")
+    if channel == "email" and any(map(is_script, _addresses(rendered.body))):
+        raise _does_not_render("A link of its body would be a script, not an address.")
     if channel == "sms" and (count := segments(rendered.body).count) > _SMS_SEGMENTS:
         raise _does_not_render(
             f"The text message would have {count} segments; at most {_SMS_SEGMENTS} are carried."
@@ -198,7 +204,13 @@ def _check(channel: str, rendered: Rendered) -> None:
 
 def is_script(address: str) -> bool:
     """Would a browser run it rather than go there?"""
-    return _SCRIPT.match(address) is not None
+    return _SCRIPT.match(_UNSEEN.sub("", address)) is not None
+
+
+def _addresses(markup: str) -> Iterator[str]:
+    """Where links and forms of HTML lead; as a value fills them in, that is without entities in a scheme."""
+    for found in _ADDRESS.finditer(markup):
+        yield found[1] or found[2] or found[3] or ""
 
 
 def _does_not_render(why: str) -> Refused:
