@@ -6,7 +6,7 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generat
 	--no-emit-index-url --no-emit-find-links pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test bench faults mutants machine format openapi lock clean
+.PHONY: help setup setup-dev demo test bench faults mutants machine canaries format openapi lock clean
 MAKEFLAGS += --no-print-directory
 
 help: ## show this list
@@ -38,6 +38,9 @@ mutants: setup-dev ## break a copy of the code in seventeen ways; each must be n
 
 machine: setup-dev ## anything in any order beside a reference model (STEPS=5000, SEED=n: the same again)
 	@$(BIN)/python -m tests.model.run --steps $(or $(STEPS),5000) $(if $(SEED),--seed $(SEED))
+
+canaries: setup-dev ## plant canaries by every way in, and look for them in all that comes out (COUNT=10000, SEED=n)
+	@$(BIN)/python -m tests.canaries.campaign --count $(or $(COUNT),10000) $(if $(SEED),--seed $(SEED))
 
 format: setup-dev ## put the code into its canonical form
 	@$(BIN)/ruff check --quiet --fix

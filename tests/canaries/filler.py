@@ -81,10 +81,10 @@ class Filler:
     def value(self, schema: Schema, name: str) -> Any:
         """Something that the schema allows."""
         schema = _resolved(schema)
-        if name in self._known:
-            return self._known[name]()
         if choices := schema.get("enum"):
             return self._dice.choice(choices)
+        if name in self._known:
+            return self._known[name]()
         if schema.get("format") == "uuid":
             return "01a20a31-cbed-7914-bfa9-4f22b6fa28e7"
         return self._by_type(schema, name)

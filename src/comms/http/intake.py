@@ -168,7 +168,7 @@ class _Table:
 
 
 def quoted(cell: str) -> str:
-    """As it goes out: text to a spreadsheet, whatever it begins with. A plus before digits alone is harmless."""
+    """As it goes out: text to a spreadsheet, whatever it begins with. A number's plus is harmless."""
     return f"'{cell}" if _FORMULA.match(cell) and not _HARMLESS.fullmatch(cell) else cell
 
 
