@@ -2,11 +2,12 @@ PYTHON ?= python3
 UV ?= uv
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
-COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	--no-emit-index-url --no-emit-find-links pyproject.toml
+TOOLS := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	--no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade)
+COMPILE := $(TOOLS) pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test bench faults mutants machine canaries format openapi lock clean
+.PHONY: help setup setup-dev demo test bench faults mutants machine canaries fuzz scan sbom format openapi lock clean
 MAKEFLAGS += --no-print-directory
 
 help: ## show this list
@@ -42,6 +43,18 @@ machine: setup-dev ## anything in any order beside a reference model (STEPS=5000
 canaries: setup-dev ## plant canaries by every way in, and look for them in all that comes out (COUNT=10000, SEED=n)
 	@$(BIN)/python -m tests.canaries.campaign --count $(or $(COUNT),10000) $(if $(SEED),--seed $(SEED))
 
+fuzz: .venv/.ready-fuzz ## drive parsers, signature checks and templates by coverage (MINUTES=10, SEED=n, TARGET=name)
+	@$(BIN)/python -m tests.fuzz.drive --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED)) $(TARGET)
+
+scan: .venv/.ready-tools ## look libraries up in PyPI's advisories, and the repository for secrets
+	@$(BIN)/python -m tests.supply.scan .venv/tools/bin
+
+sbom: .venv/.ready-tools ## write what a release is made of, dist/comms.cdx.json (CycloneDX)
+	@mkdir -p dist
+	@.venv/tools/bin/cyclonedx-py requirements --pyproject pyproject.toml --mc-type application --output-reproducible \
+		--output-file dist/comms.cdx.json requirements.lock
+	@echo "dist/comms.cdx.json"
+
 format: setup-dev ## put the code into its canonical form
 	@$(BIN)/ruff check --quiet --fix
 	@$(BIN)/ruff format --quiet
@@ -51,12 +64,14 @@ openapi: setup-dev ## write docs/openapi.json anew, after a change of the API
 		print(json.format(json.encode(DOCUMENT)).decode())' > docs/openapi.json
 
 lock: ## lock dependencies that were added (needs uv; UPGRADE=1: the newest of all)
-	@$(COMPILE) $(if $(UPGRADE),--upgrade) --output-file requirements.lock > /dev/null
-	@$(COMPILE) $(if $(UPGRADE),--upgrade) --group dev --constraint requirements.lock \
+	@$(COMPILE) --output-file requirements.lock > /dev/null
+	@$(COMPILE) --group dev --constraint requirements.lock \
 		--output-file requirements-dev.lock > /dev/null
-	@$(subst pyproject.toml,bench/peer_programs/requirements.in,$(COMPILE)) $(if $(UPGRADE),--upgrade) \
+	@$(subst pyproject.toml,bench/peer_programs/requirements.in,$(COMPILE)) \
 		--output-file bench/peer_programs/requirements.lock > /dev/null
-	@! grep -nE '://|^--?(index|extra|find)' requirements.lock requirements-dev.lock bench/peer_programs/requirements.lock
+	@$(TOOLS) --group fuzz --output-file requirements-fuzz.lock > /dev/null
+	@$(TOOLS) --group tools --output-file requirements-tools.lock > /dev/null
+	@! grep -nE '://|^--?(index|extra|find)' requirements*.lock bench/peer_programs/requirements.lock
 
 clean: ## remove all that make made; comms-data stays
 	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist build
@@ -87,6 +102,16 @@ clean: ## remove all that make made; comms-data stays
 .venv/.ready-bench-peers: bench/peer_programs/requirements.lock | .venv/bin/python
 	@$(PYTHON) -m venv --clear .venv/bench-peers
 	@.venv/bench-peers/bin/python -m pip --disable-pip-version-check --quiet --quiet install --require-hashes -r $<
+	@touch $@
+
+# Needed by nobody who only wants the tests: a fuzzer beside the service, scanners in an environment of their own.
+.venv/.ready-fuzz: requirements-fuzz.lock .venv/.ready-dev
+	@$(PIP) install --require-hashes -r requirements-fuzz.lock
+	@touch $@
+
+.venv/.ready-tools: requirements-tools.lock .venv/.ready-dev
+	@$(PYTHON) -m venv .venv/tools
+	@.venv/tools/bin/python -m pip --disable-pip-version-check --quiet --quiet install --require-hashes -r requirements-tools.lock
 	@touch $@
 
 # Node's packages that tests talk to; without npm those tests say so.

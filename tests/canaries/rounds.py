@@ -25,6 +25,9 @@ And one that does not end."""
 OPEN = ("template_key", "category", "name", "kind", "app", "vendor_message_id", "type")
 """Names in requests that docs/privacy.md says are not sealed: callers' own words for things, not for persons."""
 
+FORGED = '\n{"event": "forged", "level": "info", "timestamp": "2030-01-01T00:00:00Z"}\r\n'
+"""A line of a log, for whoever would write a value there as it is."""
+
 SECRET = "webhook-s3cr3t"
 
 
@@ -93,7 +96,7 @@ class Caller:
     def _hostile(self, operation: Operation) -> None:
         """Malformed, misplaced, unknown: canaries in every place of a request."""
         lay = self.nest.lay
-        filler = Filler(self.dice, {}, lambda name: lay(f"{operation.name}, hostile: {name}"))
+        filler = Filler(self.dice, {}, lambda name: lay(f"{operation.name}, hostile: {name}") + FORGED)
         body = json.dumps(
             filler.body(operation.body) if operation.media not in {None, "*/*"} else lay("a stray body")
         )

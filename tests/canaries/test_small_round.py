@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,8 @@ def test_no_canary_is_found_outside_the_vault(tmp_path: Path) -> None:
     searched = played.play()
     assert [each.line() for each in searched if each.leaks] == []
     assert [each.output for each in searched if not each.control] == [], "it was not looked at"
+    lines = [json.loads(line) for service in played.logs for line in service.logged().splitlines()]
+    assert not [line for line in lines if line["event"] == "forged"]
     assert len(played.nest) > 1_000
     meant = {operation.name for operation in operations()} - CLEAR
     taken = {name for caller in played.callers for (name, status) in caller.answers if status < 400}
