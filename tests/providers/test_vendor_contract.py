@@ -127,7 +127,9 @@ async def test_a_huge_answer_is_not_read_to_its_end(case: Case) -> None:
     assert isinstance(outcome, Lost)
 
 
-@pytest.mark.parametrize("raw", [b"[" * 60_000, b"null", b"[1]", b"\xff", b'"text"', b"{}", b'{"id": 7}'])
+@pytest.mark.parametrize(
+    "raw", [b"[" * 60_000, b"null", b"[1]", b"\xff", b'{"id": "\xe9"}', b'"text"', b"{}", b'{"id": 7}']
+)
 async def test_an_answer_of_another_shape_is_no_acceptance(case: Case, raw: bytes) -> None:
     assert isinstance((await outcome_of(case, Said(200, raw=raw)))[0], Lost)
     shaped = {"errors": 7, "messages": 7, "data": [7], "code": [], "name": {}, "ErrorCode": {}, "message": []}

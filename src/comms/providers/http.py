@@ -225,6 +225,6 @@ def _members(body: bytes | None) -> dict[str, Any]:
     """The JSON object; of anything else, none."""
     try:
         found = msgspec.json.decode(body or b"")
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -69,7 +69,7 @@ def json(body: bytes) -> Any:
     """The body as JSON, or Unreadable."""
     try:
         return msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         raise Unreadable from None
 
 
