@@ -13,7 +13,7 @@ import sys
 import asyncpg
 import uvloop
 
-from bench import accepts, batch, decision, dispatch, lateness, limits, peers, sealing, simulation
+from bench import accepts, batch, decision, dispatch, lateness, limits, peers, rotation, sealing, simulation
 from bench.figures import HEADING
 from bench.service import service
 
@@ -25,6 +25,7 @@ PARTS = {
     "lateness": lateness.measure,
     "limits": limits.measure,
     "peers": peers.measure,
+    "rotation": rotation.measure,
     "sealing": sealing.measure,
     "simulation": simulation.measure,
 }

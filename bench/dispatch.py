@@ -29,11 +29,12 @@ select bucket, id, brand_id, template_id, now(), now() + interval '4 hours' from
 )
 """What makes all messages due at once, however often."""
 
-_TOOK = """
+TOOK = """
 select extract(epoch from
          max(at) filter (where event = 'sent') - min(at) filter (where event = 'claimed'))::float8
   from ledger
 """
+"""Seconds from the first claim to the last message that was recorded as sent."""
 
 
 def measure(service: Service) -> Iterator[Figure]:
@@ -52,21 +53,21 @@ async def _rounds(service: Service) -> list[tuple[float, float]]:
         return [(await drained_all(service, connection), await _bare(connection)) for _ in range(_ROUNDS)]
 
 
-async def drained_all(service: Service, connection: Connection, module: str = "comms") -> float:
+async def drained_all(service: Service, connection: Connection) -> float:
     """All messages by one worker, due at once, a second."""
     await make_due(connection)
-    rate = await drained(service, connection, MESSAGES, module)
+    rate = await drained(service, connection, MESSAGES)
     assert await connection.fetchval("select count(*) from sandbox_item") == MESSAGES
     return rate
 
 
-async def drained(service: Service, connection: Connection, messages: int, module: str = "comms") -> float:
+async def drained(service: Service, connection: Connection, messages: int) -> float:
     """A second, from the first claim to the last message recorded as sent, by the database's clock."""
-    with service.process(module, "worker"):
+    with service.process("comms", "worker"):
         async with asyncio.timeout(_PATIENCE):
             while await connection.fetchval("select exists (select from queue)"):  # noqa: ASYNC110 - see it end
                 await asyncio.sleep(0.1)
-    return messages / float(await connection.fetchval(_TOOK))
+    return messages / float(await connection.fetchval(TOOK))
 
 
 async def _bare(connection: Connection) -> float:

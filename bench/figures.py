@@ -9,14 +9,22 @@ from typing import NamedTuple
 
 
 class Figure(NamedTuple):
-    """One line of the table."""
+    """One line of the table. `ratio` where it is not that of the two: a median of rounds in pairs."""
 
     name: str
     ours: float
     raw: float
+    ratio: float | None = None
 
     def __str__(self) -> str:
-        return f"{self.name:<62}{_number(self.ours):>9}{_number(self.raw):>9}{self.ours / self.raw:>8.2f}"
+        ratio = self.ours / self.raw if self.ratio is None else self.ratio
+        return f"{self.name:<62}{_number(self.ours):>9}{_number(self.raw):>9}{ratio:>8.2f}"
+
+
+def paired(name: str, ours: Sequence[float], raw: Sequence[float]) -> Figure:
+    """Of rounds in pairs: each pair had the same machine, and the median of their ratios is what it costs."""
+    ratios = [mine / theirs for mine, theirs in zip(ours, raw, strict=True)]
+    return Figure(name, median(ours), median(raw), median(ratios))
 
 
 HEADING = f"{'':<62}{'ours':>9}{'raw':>9}{'ratio':>8}"

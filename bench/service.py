@@ -45,12 +45,14 @@ class Service:
     token: str
 
     @contextmanager
-    def process(self, module: str, *words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    def process(
+        self, module: str, *words: str, **variables: str
+    ) -> Iterator[tuple[subprocess.Popen[str], str]]:
         """`python -m module words`, from the first line that it says, which is answered too, to its end."""
         command = [sys.executable, "-m", module, *words]
         folder = self.settings.data_dir
         with subprocess.Popen(
-            command, cwd=folder, env=_environment(folder), stdout=subprocess.PIPE, text=True
+            command, cwd=folder, env=_environment(folder) | variables, stdout=subprocess.PIPE, text=True
         ) as process:
             try:
                 assert process.stdout is not None
