@@ -65,3 +65,10 @@ def test_an_alarm_that_python_lost_goes_off_again() -> None:
 def test_data_is_never_a_template() -> None:
     value = "{{ 7 | times: 7 }}{% include 'x' %}${x}"
     assert publish(Source("sms", "{{ a }}")).render({"a": value}).body == value
+
+
+def test_mjml_on_which_its_parser_panics_is_refused() -> None:
+    """Found by `make fuzz`: what it raises is no Exception, and went past all who catch those."""
+    with pytest.raises(Refused) as refused:
+        publish(Source("email", "<mjml>ec\ufffdt>Hi<//mgmi\ufffd\ufffd\ufffdctkb>", subject="Hi"))
+    assert refused.value.code == "invalid_template"

@@ -32,8 +32,18 @@ def html(body: str) -> str:
         with alarm():
             made: str = mjml2html(body)
     except (ValueError, TooLong):
-        raise TemplateRefused("invalid_template", "body", None, "this is not valid MJML.") from None
+        raise _no_mjml() from None
+    except BaseException as error:
+        if (
+            type(error).__name__ != "PanicException"
+        ):  # its parser's, in Rust; no Exception, and not to be imported
+            raise
+        raise _no_mjml() from None
     return made
+
+
+def _no_mjml() -> TemplateRefused:
+    return TemplateRefused("invalid_template", "body", None, "this is not valid MJML.")
 
 
 def preheaders(markup: str) -> list[range]:
