@@ -33,7 +33,7 @@ KNOWN: dict[str, Any] = {
     "template_key": lambda: "visit",
     "recipient": lambda: "+15555550123",
     "scheduled_at": lambda: "2030-01-01T13:00:00Z",
-    "until": lambda: "2030-01-01T13:00:00Z",
+    **dict.fromkeys(("from", "to", "until"), lambda: "2030-01-01T13:00:00Z"),
     "hipaa": lambda: False,
     "options": dict,
     "cursor": lambda: None,
