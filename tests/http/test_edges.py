@@ -12,7 +12,7 @@ import httpx2 as httpx
 import msgspec
 import pytest
 
-from comms.actions import brands, devices, inbox, messages, tokens
+from comms.actions import brands, devices, health, inbox, messages, tokens
 from comms.actions.house import House
 from comms.cli.local import OPERATOR
 from comms.dispatch.worker import Worker
@@ -184,6 +184,26 @@ async def test_a_baa_on_a_line_that_anybody_can_read_is_none(
 async def test_mail_comes_from_somebody(client: httpx.AsyncClient, house: House, loop_health: Caller) -> None:
     await put_mail(house, loop_health, "starttls", senders=Senders())
     assert await schedule_mail(client, hipaa=False) == (422, "no_route")
+
+
+async def test_a_provider_without_the_secret_that_it_sends_with_is_no_route(
+    client: httpx.AsyncClient, house: House, loop_health: Caller
+) -> None:
+    """It is said where the message is accepted, and to operators."""
+    shared: dict[str, Any] = {"baa": False, "limits": {}, "brands": None}
+    await put_mail(house, loop_health, "starttls")
+    settings = {"host": "mail.example.org", "username": "comms"}
+    for kind, given, lacks in (("smtp", settings, "password"), ("sendgrid", {}, "api_key")):
+        await brands.put_provider(house, loop_health, "mail", kind, given, {}, **shared)
+        answer = await client.post(
+            "/v1/messages/schedule", json={**GOOD, "channel": "email", "recipient": "ada@x.test"}
+        )
+        assert (answer.status_code, answer.json()["error"]) == (422, "no_route")
+        assert answer.json()["message"] == f"The provider mail has no secret {lacks}; set it."
+        found = [each.found for each in await health._route(house, "loop", "email")]
+        assert found == [f"mail has no secret {lacks}"]
+    await brands.put_provider(house, loop_health, "mail", "sendgrid", {}, {"api_key": "SG.x"}, **shared)
+    assert await schedule_mail(client, hipaa=False) == (201, None)
 
 
 async def test_a_brand_may_say_that_all_of_its_messages_are_health_data(

@@ -199,6 +199,14 @@ async def test_a_secret_that_is_none_is_our_set_up(case: Case, value: str) -> No
         assert server.connections == 0
 
 
+async def test_an_account_says_which_secret_it_lacks(case: Case) -> None:
+    lacks = catalogue.KINDS[case.kind].lacks
+    assert lacks(case.settings, case.secrets) is None
+    may_do_without = case.kind == "expo"  # its access token is asked for only where the project says so
+    for name in case.secrets:
+        assert lacks(case.settings, set(case.secrets) - {name}) == (None if may_do_without else name)
+
+
 async def test_nothing_secret_or_personal_is_logged_shown_or_a_reason(
     case: Case, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -165,6 +165,9 @@ async def _route(house: House, brand_id: str, channel: str) -> list[Finding]:
             findings.append(Finding(what, f"provider {provider_id} is not set up", "PUT /v1/providers/..."))
         elif channel not in KINDS[account.kind].channels:
             findings.append(Finding(what, f"{provider_id} carries no {channel}", "take it off the route"))
+        elif account.lacks:
+            advice = "name it in PUT /v1/providers/...: without it nothing can be sent"
+            findings.append(Finding(what, f"{provider_id} has no secret {account.lacks}", advice))
         elif not account.carries(brand_id, channel, hipaa=False):
             findings.append(Finding(what, f"{provider_id} is not for this brand", "add it to its brands"))
     sender = channel != "email" or brand.settings.senders.email is not None

@@ -84,6 +84,12 @@ class Account:
         kind = KINDS.get(self.kind)
         return kind is None or kind.echoes_key
 
+    @property
+    def lacks(self) -> str | None:
+        """The secret that is missing, without which it can send nothing."""
+        kind = KINDS.get(self.kind)
+        return kind.lacks(self.settings, self.secrets) if kind else None
+
     def carries(self, brand_id: str, channel: str, *, hipaa: bool) -> bool:
         """May it take such a message?"""
         kind = KINDS.get(self.kind)
@@ -216,10 +222,13 @@ class Setup:
     ) -> None:
         """422 `no_route` where nothing could carry such a message."""
         route = await self.route(brand, channel, hipaa=hipaa, through=through)
+        ready = [each for each in route if each.lacks is None]
         if not route:
             need = " that may carry PHI" if hipaa else ""
             why = f"The brand's route for this channel has no provider{need}; set one up."
-        elif all(KINDS[each.kind].needs_sender for each in route) and not brand.settings.senders.of(channel):
+        elif not ready:
+            why = f"The provider {route[0].provider_id} has no secret {route[0].lacks}; set it."
+        elif all(KINDS[each.kind].needs_sender for each in ready) and not brand.settings.senders.of(channel):
             why = f"The brand has no senders.{channel}, which its route for this channel needs; set it."
         else:
             return

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
 import structlog
@@ -135,6 +135,11 @@ def sign(request: Request, keys: Keys, service: str, region: str) -> Request:
     return Request(request.url, request.body, dict(signed.headers.items()))
 
 
+def _half_a_pair(_settings: Mapping[str, Any], held: Collection[str]) -> str | None:
+    """One of the two without the other; with neither the machine's own role is asked."""
+    return next((name for name in sorted(SECRETS) if held and name not in held), None)
+
+
 def aws_kind(
     channel: str,
     service: str,
@@ -153,5 +158,6 @@ def aws_kind(
         key_lasts=0.0,
         needs_sender=channel == "email",
         may_carry_phi=is_encrypted,
+        lacks=_half_a_pair,
         parse_events=parse_events,
     )

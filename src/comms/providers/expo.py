@@ -128,4 +128,4 @@ def _first_error(members: dict[str, Any]) -> object:
     return first.get("code") if isinstance(first, dict) else None
 
 
-KIND = push_kind("expo", ExpoSettings, ["access_token"], Expo)
+KIND = push_kind("expo", ExpoSettings, ["access_token"], Expo, opens_without=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -27,6 +27,15 @@ class Tools:
     sleep: Callable[[float], Awaitable[None]]
     now: Callable[[], datetime]
     http: Http
+
+
+Lacks = Callable[[Mapping[str, Any], Collection[str]], str | None]
+"""Of the settings and the names of the secrets that are held: the secret that is missing, or None."""
+
+
+def needing(*names: str) -> Lacks:
+    """Nothing can be sent without all of these."""
+    return lambda _settings, held: next((name for name in names if name not in held), None)
 
 
 class NoSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,6 +63,9 @@ class Kind:
 
     needs_sender: bool = False
     may_carry_phi: Callable[[dict[str, Any]], bool] = lambda _: True
+    lacks: Lacks = lambda _settings, _held: None
+    """What it can't send without, and has not: such an account counts as none where a message is accepted."""
+
     listens: bool = False
     """Its provider is a Listener: workers have it open its line as soon as they know of it."""
 

@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from comms.providers.base import Misconfigured, Outcome, Outgoing, Provider, Rejected, TryLater
 from comms.providers.http import Answer, Request
-from comms.providers.kind import Kind, Tools
+from comms.providers.kind import Kind, Tools, needing
 from comms.providers.vendor import is_encrypted
 
 LARGEST = 4096
@@ -94,8 +94,10 @@ def push_kind(
     settings: type[Struct],
     secrets: list[str],
     service: Callable[[Any, dict[str, str], Tools], PushService],
+    *,
+    opens_without: bool = False,
 ) -> Kind:
-    """A service that speaks to one kind of device."""
+    """A service that speaks to one kind of device. `opens_without`: it may do without its secrets."""
 
     def build(given: Struct, held: dict[str, str], tools: Tools) -> Provider:
         try:
@@ -111,6 +113,7 @@ def push_kind(
         idempotent=PushService.idempotent,
         build=build,
         may_carry_phi=is_encrypted,
+        lacks=needing(*(() if opens_without else secrets)),
     )
 
 

@@ -316,4 +316,5 @@ KIND = Kind(
     build=lambda settings, secrets, tools: Smtp(settings, secrets.get("password"), tools.now),
     needs_sender=True,
     may_carry_phi=lambda settings: settings.get("tls") != "none",
+    lacks=lambda settings, held: "password" if settings.get("username") and "password" not in held else None,
 )

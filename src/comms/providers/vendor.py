@@ -18,7 +18,7 @@ from msgspec import Meta, Struct
 from comms.providers.base import Lost, Misconfigured, Outcome, Outgoing, Rejected, TryLater
 from comms.providers.events import ParseEvents
 from comms.providers.http import Answer, Http, Request
-from comms.providers.kind import Kind
+from comms.providers.kind import Kind, needing
 
 BaseUrl = Annotated[str, Meta(pattern=r"^https?://[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?/?(?!\n)$")]
 """Scheme and host; the vendor's path follows it."""
@@ -106,6 +106,7 @@ def vendor_kind(
         key_lasts=key_lasts,
         needs_sender=channel == "email",
         may_carry_phi=is_encrypted,
+        lacks=needing(*secrets),
         parse_events=parse_events,
         echoes_key=echoes_key,
         thanks=thanks,
