@@ -37,9 +37,8 @@ Says = Callable[[Outgoing], Outcome]
 class Scripted:
     """A provider that says what its test tells it to, and remembers whom it was called for."""
 
-    def __init__(self, says: Says, *, idempotent: bool) -> None:
+    def __init__(self, says: Says) -> None:
         self.says = says
-        self.idempotent = idempotent
         self.called: list[Outgoing] = []
 
     async def send(self, outgoing: Outgoing) -> Outcome:
@@ -57,7 +56,7 @@ def provide(house: House, loop_health: Caller, monkeypatch: pytest.MonkeyPatch) 
     async def provide(
         name: str, says: Says, *, idempotent: bool = False, key_lasts: float = math.inf
     ) -> Scripted:
-        made = Scripted(says, idempotent=idempotent)
+        made = Scripted(says)
         kind = replace(
             KINDS["sandbox"], idempotent=idempotent, key_lasts=key_lasts, build=lambda _s, _k, _t: made
         )

@@ -148,8 +148,6 @@ async def _outcome(house: House, message_id: str, n: int) -> Any:
 class Quick:
     """A provider that reports before it answers, as a webhook may that outruns the answer."""
 
-    idempotent = False
-
     def __init__(self, house: House, told: Any, outcome: Outcome) -> None:
         self.house, self.told, self.outcome = house, told, outcome
         self.called = 0

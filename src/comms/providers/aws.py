@@ -61,7 +61,7 @@ class Aws(Vendor[S]):
         http: Http,
     ) -> None:
         needed = SECRETS if secrets else frozenset[str]()
-        super().__init__(compose, read, settings, needed, secrets, http, idempotent=False)
+        super().__init__(compose, read, settings, needed, secrets, http)
         self._scope = (service, msgspec.to_builtins(settings)["region"])
         self._credentials = Credentials(secrets)
 

@@ -110,9 +110,6 @@ Outcome = Accepted | Rejected | TryLater | Misconfigured | Lost
 class Provider(Protocol):
     """One account at one provider. Built by `catalogue.build`, shared by all deliveries."""
 
-    idempotent: bool
-    """True where a second call with the same `key` is never a second message."""
-
     async def send(self, outgoing: Outgoing) -> Outcome:
         """Hand one delivery over, once, within `outgoing.seconds`; no retries.
 

@@ -11,8 +11,6 @@ from comms.providers.kind import Kind, NoSettings
 class Inbox:
     """Writes the item through the function it is handed; the row's key is the message's id."""
 
-    idempotent = True
-
     def __init__(self, put: Callable[[Outgoing], Awaitable[None]]) -> None:
         self._put = put
 
@@ -29,6 +27,6 @@ KIND = Kind(
     channels=frozenset(["in_app"]),
     settings=NoSettings,
     secrets=frozenset(),
-    idempotent=Inbox.idempotent,
+    idempotent=True,
     build=lambda _settings, _secrets, tools: Inbox(tools.put_in_inbox),
 )

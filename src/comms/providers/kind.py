@@ -54,6 +54,8 @@ class Kind:
     settings: type[Struct]
     secrets: frozenset[str]
     idempotent: bool
+    """A second call with the same `outgoing.key` is never a second message."""
+
     build: Callable[[Any, dict[str, str], Tools], Provider]
     devices: frozenset[str] | None = None
     """The kinds of device that a push reaches through it; None: all."""

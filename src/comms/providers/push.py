@@ -40,8 +40,6 @@ class Unusable(Exception):
 class PushService(ABC):
     """One account at one push service."""
 
-    idempotent = False
-
     def __init__(self, base_url: str | None, tools: Tools) -> None:
         self._is_encrypted = is_encrypted({"base_url": base_url})
         self._http = tools.http
@@ -76,8 +74,6 @@ class PushService(ABC):
 class _Useless:
     """An account with a secret that is none: it says so, whatever it is handed."""
 
-    idempotent = False
-
     def __init__(self, why: str) -> None:
         self._why = why
 
@@ -110,7 +106,7 @@ def push_kind(
         devices=frozenset([device]),
         settings=settings,
         secrets=frozenset(secrets),
-        idempotent=PushService.idempotent,
+        idempotent=False,
         build=build,
         may_carry_phi=is_encrypted,
         lacks=needing(*(() if opens_without else secrets)),

@@ -89,8 +89,6 @@ class SmppSettings(Struct, frozen=True, forbid_unknown_fields=True):
 class Smpp:
     """One account at one message centre."""
 
-    idempotent = False
-
     def __init__(
         self,
         settings: SmppSettings,
@@ -261,7 +259,7 @@ KIND = Kind(
     channels=frozenset(["sms"]),
     settings=SmppSettings,
     secrets=frozenset(["password"]),
-    idempotent=Smpp.idempotent,
+    idempotent=False,
     build=lambda settings, secrets, tools: Smpp(
         settings, secrets.get("password", ""), tools.hear, tools.sleep, tools.now
     ),

@@ -80,8 +80,6 @@ class SmtpSettings(Struct, frozen=True, forbid_unknown_fields=True):
 class Smtp:
     """One account at one server. Certificates are verified, always."""
 
-    idempotent = False
-
     def __init__(self, settings: SmtpSettings, password: str | None, now: Callable[[], datetime]) -> None:
         self._settings = settings
         self._password = password
@@ -312,7 +310,7 @@ KIND = Kind(
     channels=frozenset(["email"]),
     settings=SmtpSettings,
     secrets=frozenset(["password"]),
-    idempotent=Smtp.idempotent,
+    idempotent=False,
     build=lambda settings, secrets, tools: Smtp(settings, secrets.get("password"), tools.now),
     needs_sender=True,
     may_carry_phi=lambda settings: settings.get("tls") != "none",

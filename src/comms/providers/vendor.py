@@ -43,10 +43,7 @@ class Vendor(Generic[S]):
         needed: frozenset[str],
         secrets: Mapping[str, str],
         http: Http,
-        *,
-        idempotent: bool,
     ) -> None:
-        self.idempotent = idempotent
         self._compose = compose
         self._read = read
         self._settings = settings
@@ -100,9 +97,7 @@ def vendor_kind(
         settings=settings,
         secrets=needed.union(webhook_secrets),
         idempotent=key_lasts > 0,
-        build=lambda given, held, tools: Vendor(
-            compose, read, given, needed, held, tools.http, idempotent=key_lasts > 0
-        ),
+        build=lambda given, held, tools: Vendor(compose, read, given, needed, held, tools.http),
         key_lasts=key_lasts,
         needs_sender=channel == "email",
         may_carry_phi=is_encrypted,
