@@ -206,6 +206,19 @@ async def test_a_provider_without_the_secret_that_it_sends_with_is_no_route(
     assert await schedule_mail(client, hipaa=False) == (201, None)
 
 
+@pytest.mark.parametrize(
+    "weights",
+    [{"sms": {"nobody": 1}}, {"sms": {"sand": 0}}, {"email": {"box": 1}}, {"fax": {}}, {"sms": ["sand"]}],
+)
+async def test_weights_are_of_those_on_the_route(client: httpx.AsyncClient, weights: Any) -> None:
+    body = {"name": "Loop", "routes": {"sms": ["sand"], "in_app": ["box"]}, "route_weights": weights}
+    answer = await client.put("/v1/brands/loop", json=body)
+    assert (answer.status_code, answer.json()["error"]) in {(422, "validation_error"), (422, "unknown_field")}
+    good = {**body, "route_weights": {"sms": {"sand": 7}}}
+    answer = await client.put("/v1/brands/loop", json=good)
+    assert (answer.status_code, answer.json()["route_weights"]) == (200, {"sms": {"sand": 7}})
+
+
 async def test_a_brand_may_say_that_all_of_its_messages_are_health_data(
     client: httpx.AsyncClient, house: House, loop_health: Caller
 ) -> None:

@@ -29,7 +29,7 @@ from comms.dispatch.instants import Instants
 from comms.dispatch.judge import Crowded, Judge
 from comms.dispatch.marks import Handover, Marks
 from comms.dispatch.record import Recorder
-from comms.dispatch.ways import reaching
+from comms.dispatch.ways import reaching, shared
 from comms.dispatch.work import NOT_CALLED, WORDS, Delivery, Work
 from comms.domain.content import Plain, Rendered, Sealed
 from comms.domain.outcome import Standing, goes_on, told
@@ -224,7 +224,9 @@ class Pipeline:
         if stands is Standing.ASK:
             account = await self._house.setup.account(delivery.provider_id or "")
             return [account] if account else []
-        return list(reaching(work.route, delivery.device)) if goes_on(stands) else []
+        if not goes_on(stands):
+            return []
+        return list(shared(reaching(work.route, delivery.device), work.brand, work.claim.channel, work.id))
 
     async def _admit(self, work: Work, calls: list[_Call]) -> Leave | None:
         """Leave for the first call, before anything is marked; without it there are no calls.

@@ -9,7 +9,7 @@ part (`domain/shares`): nothing where its provider has no room.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -59,6 +59,7 @@ class Lanes:
         self._is_in_doubt = False
         self._lines: dict[Hashable, int] = {}
         self._routes: dict[tuple[str, str], list[Account]] = {}
+        self._shares: dict[tuple[str, str], dict[str, int]] = {}
         self._weights: dict[str, int] = {}
         self._seen = _Seen()
         self._is_blocked = False
@@ -120,7 +121,7 @@ class Lanes:
             return
         epoch = setup.epoch
         self._are_limited = await pace.any_limits(self._house.database.engine)
-        self._routes, self._weights, self._lines = {}, {}, {}
+        self._routes, self._shares, self._weights, self._lines = {}, {}, {}, {}
         self._epoch = epoch
         self.forget()
 
@@ -146,22 +147,36 @@ class Lanes:
             self._weights[brand_id] = limits.weight if limits else 1
             hipaa = bool(brand and brand.settings.hipaa)
             self._routes[key] = await self._house.setup.route(brand, key[1], hipaa=hipaa) if brand else []
-        room = self._whose_room(brand_id, self._routes[key])
+            self._shares[key] = brand.settings.weights(key[1]) if brand else {}
+        room = self._whose_room(brand_id, self._routes[key], self._shares[key])
         return Lane(row["template_id"], brand_id, row["due_at"], row["deadline"], room)
 
-    def _whose_room(self, brand_id: str, route: list[Account]) -> Hashable | None:
+    def _whose_room(self, brand_id: str, route: list[Account], weights: Mapping[str, int]) -> Hashable | None:
         """That of the first that is well; where none is, that of one message that may find out."""
-        rests = []
-        for account in route:
-            rest = self._admission.breakers.rest(account, brand_id)
-            if rest is None:
-                self._lines[account.provider_id] = _line(account.limits)
-                return account.provider_id if account.limits else None
-            rests.append(rest)
-        if not rests:
+        rests = {each.provider_id: self._admission.breakers.rest(each, brand_id) for each in route}
+        well = [account for account in route if rests[account.provider_id] is None]
+        if well:
+            return self._shared_room(
+                [each for each in well if each.provider_id in weights] or well[:1], weights
+            )
+        waits = [rest for rest in rests.values() if rest is not None]
+        if not waits:
             return None
-        room = (_RESTING, brand_id, *(account.provider_id for account in route))
-        self._lines[room] = int(min(rests) <= 0)
+        room = (_RESTING, brand_id, *rests)
+        self._lines[room] = int(min(waits) <= 0)
+        return room
+
+    def _shared_room(self, accounts: list[Account], weights: Mapping[str, int]) -> Hashable | None:
+        """One for those who share the messages: as much as lets none of them get more than its own line."""
+        limited = [each for each in accounts if each.limits]
+        if not limited:
+            return None
+        total = sum(weights.get(each.provider_id, 1) for each in accounts)
+        room = frozenset(each.provider_id for each in accounts)
+        self._lines[room] = min(
+            _LONGEST_LINE * len(accounts),
+            *(_line(each.limits) * total // weights.get(each.provider_id, 1) for each in limited),
+        )
         return room
 
     def _room(self, room: Hashable) -> int:

@@ -10,11 +10,13 @@ from uuid import UUID
 from comms.actions.devices import identify
 from comms.actions.setup import Account, Brand
 from comms.dispatch.judge import Judged
+from comms.dispatch.ways import reaching
 from comms.domain.content import Rendered, Sealed
 from comms.domain.decision import Facts, Verdict, decide
 from comms.domain.explanation import kept
 from comms.domain.outcome import Standing, standing
 from comms.domain.schedule import show
+from comms.domain.weights import drawn
 from comms.privacy.cipher import PersonCipher
 from comms.providers.base import Accepted, Device, Lost, Misconfigured, Outcome, Rejected, TryLater
 from comms.store import queue
@@ -167,4 +169,15 @@ class Work:
             for each in self.deliveries
             if each.reason == NO_PROVIDER
         ]
+        found += self._shares()
         return {"decided_at": show(facts.now), **verdict.words(), "facts": found}
+
+    def _shares(self) -> list[dict[str, Any]]:
+        """Whose turn it was, where providers share the route by weight; a push may reach several kinds."""
+        weights, found = self.brand.settings.weights(self.claim.channel), {}
+        for each in self.deliveries if weights else ():
+            names = [account.provider_id for account in reaching(self.route, each.device)]
+            if first := drawn(names, weights, self.id):
+                of = sum(weights.get(name, 0) for name in names)
+                found[first] = {"kind": "share", "id": first, "weight": weights[first], "of": of}
+        return list(found.values())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from msgspec import Meta, Struct
 
@@ -14,6 +14,7 @@ from comms.domain.recipient import normalise
 
 Channel = Literal["email", "sms", "push", "in_app"]
 ProviderId = Annotated[str, Meta(min_length=1, max_length=255)]
+Weight = Annotated[int, Meta(ge=1, le=1000)]
 Line = Annotated[
     str, Meta(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*(?!\n)$")
 ]
@@ -64,6 +65,20 @@ class Routes(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
         """The route of `channel`."""
         route: list[str] = getattr(self, channel)
         return route
+
+
+class RouteWeights(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How a channel's providers share its messages; who has no weight is called where those fail."""
+
+    email: dict[ProviderId, Weight] = {}
+    sms: dict[ProviderId, Weight] = {}
+    push: dict[ProviderId, Weight] = {}
+    in_app: dict[ProviderId, Weight] = {}
+
+    def of(self, channel: str) -> dict[str, int]:
+        """The weights on the route of `channel`."""
+        weights: dict[str, int] = getattr(self, channel)
+        return weights
 
 
 class QuietHours(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -122,15 +137,22 @@ class BrandSettings(Struct, frozen=True, forbid_unknown_fields=True):
     locale: Locale = "en"
     senders: Senders = Senders()
     routes: Routes = Routes()
+    route_weights: RouteWeights | None = None
     quiet_hours: QuietHours | None = None
     limits: BrandLimits | None = None
     retention_days: Annotated[int, Meta(ge=1, le=36_500)] | None = None
     hipaa: bool | None = None
 
     def __post_init__(self) -> None:
-        """The zone must be one that this machine knows."""
+        """The zone must be one that this machine knows, and weights are of those who are on the route."""
         if self.timezone not in zones.names():
             raise ValueError("timezone must name an IANA time zone, such as Europe/Berlin")
+        if any(set(self.weights(channel)) - set(self.routes.of(channel)) for channel in get_args(Channel)):
+            raise ValueError("route_weights must name providers that are on the same channel's route")
+
+    def weights(self, channel: str) -> dict[str, int]:
+        """How the providers of `channel` share its messages; empty where its route is only an order."""
+        return self.route_weights.of(channel) if self.route_weights else {}
 
 
 @lru_cache

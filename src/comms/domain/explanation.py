@@ -172,6 +172,9 @@ _SENTENCES: dict[str, Callable[[Fact], str]] = {
     "hold": lambda _fact: "The brand was on hold.",
     "person": lambda _fact: "The person was erased.",
     "device": lambda fact: f"No provider of the route reaches the device {fact['id']}.",
+    "share": lambda fact: (
+        f"{fact['weight']} of {fact['of']} messages go to {fact['id']} first, and so did this."
+    ),
     "superseded": lambda fact: f"Message {fact['id']} has replaced it.",
     "outcome": lambda fact: f"It was handed over, and the provider's answer was: {fact['says']}.",
     "cancelled": lambda fact: f"It was cancelled on {fact['at']}.",
