@@ -13,12 +13,25 @@ import sys
 import asyncpg
 import uvloop
 
-from bench import accepts, batch, decision, dispatch, lateness, limits, peers, rotation, sealing, simulation
+from bench import (
+    accepts,
+    adapters,
+    batch,
+    decision,
+    dispatch,
+    lateness,
+    limits,
+    peers,
+    rotation,
+    sealing,
+    simulation,
+)
 from bench.figures import HEADING
 from bench.service import service
 
 PARTS = {
     "accepts": accepts.measure,
+    "adapters": adapters.measure,
     "batch": batch.measure,
     "decision": decision.measure,
     "dispatch": dispatch.measure,

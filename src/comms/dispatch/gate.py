@@ -85,7 +85,8 @@ class Gate:
     """One provider's slots in this worker. Asks for them as long as somebody waits or a call is under way.
 
     To be marked takes a message a while, in which its slot would lie idle. So more are let in than may call:
-    as many as are likely to find a slot free once they are marked. Where calls take long there are none.
+    twice as many as will find a slot free by the time that they are marked, since marks are written in groups
+    and calls end one by one. Where calls take long there are none.
     """
 
     def __init__(self, house: House, owner: UUID, instants: Instants, provider_id: str) -> None:
@@ -270,7 +271,7 @@ class Gate:
             return False
         if self._concurrency is None:
             return True
-        share = min(self._marks_take / self._calls_take, 0.5) if self._calls_take else 0.0
+        share = min(2 * self._marks_take / self._calls_take, 0.5) if self._calls_take else 0.0
         return self._busy + self._let_in < self._may + round(self._may * share) and self._may_begin()
 
     def _may_call(self) -> bool:

@@ -33,6 +33,9 @@ from comms.providers.http2 import Http2
 from comms.providers.tls import tls_context
 
 LARGEST_ANSWER = 65_536
+_ONE_PIECE = 65_536
+"""Bytes of a body that are written at once: a larger one would hold the loop up, and goes in pieces."""
+
 _CONNECTIONS = 256
 _CONNECTIONS_A_HOST = 64
 _IDLE_SECONDS = 15.0  # less than any vendor keeps one: a call on a closed connection would be a doubt
@@ -112,20 +115,20 @@ class Http:
                 ) as response,
             ):
                 body = await _read(response)
-                return Answer(response.status, response.headers, _members(body), body)
+                return Answer(response.status, response.headers, members_of(body), body)
         except (aiohttp.ClientError, OSError, ValueError):
             return None
 
     async def _post(self, request: Request, call: SimpleNamespace) -> Answer:
         async with self._session(outside=request.outside).post(
             request.url,
-            data=io.BytesIO(request.body),  # in pieces: a large one at once would hold the loop up
+            data=request.body if len(request.body) <= _ONE_PIECE else io.BytesIO(request.body),
             headers=request.headers,
             allow_redirects=False,
             trace_request_ctx=call,
         ) as response:
             body = await _read(response)
-            return Answer(response.status, response.headers, _members(body), body)
+            return Answer(response.status, response.headers, members_of(body), body)
 
     def _session(self, *, outside: bool) -> aiohttp.ClientSession:
         if outside not in self._sessions:
@@ -146,7 +149,7 @@ class Http:
         response = await self._http2.post(
             url.hostname or "", url.port or 443, line, headers, request.body, call
         )
-        return Answer(response.status, response.headers, _members(response.body), response.body)
+        return Answer(response.status, response.headers, members_of(response.body), response.body)
 
 
 class Inside(OSError):
@@ -221,7 +224,7 @@ async def _read(response: aiohttp.ClientResponse) -> bytes | None:
     return bytes(body)
 
 
-def _members(body: bytes | None) -> dict[str, Any]:
+def members_of(body: bytes | None) -> dict[str, Any]:
     """The JSON object; of anything else, none."""
     try:
         found = msgspec.json.decode(body or b"")
