@@ -15,12 +15,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from email.errors import MessageError
-from email.headerregistry import BaseHeader, HeaderRegistry, UnstructuredHeader
+from email.headerregistry import BaseHeader, HeaderRegistry
 from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8, Policy
 from email.utils import format_datetime
 from enum import StrEnum
-from typing import Annotated, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 import aiosmtplib
 from msgspec import Meta, Struct
@@ -28,6 +28,7 @@ from msgspec import Meta, Struct
 from comms.domain.recipient import on_the_wire
 from comms.providers.base import Accepted, Lost, Misconfigured, Outcome, Outgoing, Rejected, TryLater
 from comms.providers.kind import Kind
+from comms.providers.mail import HEADERS as OWN
 from comms.providers.mail import mailbox, one_line, own_headers
 from comms.providers.tls import tls_context
 
@@ -290,20 +291,46 @@ def compose(outgoing: Outgoing, now: datetime) -> Mail:
     if brand.reply_to:
         mail["Reply-To"] = mailbox(on_the_wire(brand.reply_to))
     mail.set_content(outgoing.content.text or "")
+    mail.make_alternative(boundary=f"=_{outgoing.key}")  # the same at every attempt
     mail.add_alternative(outgoing.content.body, subtype="html")
     return Mail(sender, recipient, mail.as_bytes(), needs_utf8)
 
 
-class _Whole(UnstructuredHeader, BaseHeader):
-    """A header whose value is one word: it is neither folded nor encoded, so no more than a line may hold."""
+class _Whole(BaseHeader):
+    """A header whose value is ours, and fits a line: it is neither parsed nor folded nor encoded."""
+
+    max_count = 1
+
+    @classmethod
+    def parse(cls, value: str, kwds: dict[str, Any]) -> None:
+        """As it is."""
+        kwds["decoded"], kwds["parse_tree"] = value, None
 
     def fold(self, *, policy: Policy) -> str:
         """One line."""
         return f"{self.name}: {self}{policy.linesep}"
 
 
-_HEADERS = HeaderRegistry()
-_HEADERS.map_to_type("list-unsubscribe", _Whole)  # an address in encoded words is none (RFC 2047, section 5)
+class _Headers(HeaderRegistry):
+    """Python's makes a class for each header that it is handed; one for each name is enough."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._made: dict[str, type[BaseHeader]] = {}
+        for name in ("list-unsubscribe-post", "message-id", "date", *map(str.lower, OWN)):
+            self.map_to_type(name, _Whole)
+        self.map_to_type(
+            "list-unsubscribe", _Whole
+        )  # in encoded words it is no address (RFC 2047, section 5)
+
+    def __getitem__(self, name: str) -> type[BaseHeader]:
+        """The class for headers of this name, of which there are few: all are ours."""
+        if name not in self._made:
+            self._made[name] = super().__getitem__(name)
+        return self._made[name]
+
+
+_HEADERS = _Headers()
 
 
 KIND = Kind(
