@@ -17,7 +17,7 @@ from tests.providers.vendor_cases import CASES
 
 from bench.figures import Figure
 from bench.service import Service
-from comms.providers import catalogue, smpp_pdu, smtp
+from comms.providers import catalogue, smpp_pdu, smtp_mail
 from comms.providers.base import Accepted
 from comms.providers.http import Answer, Http, Request, members_of
 
@@ -50,7 +50,7 @@ async def _calls(case: Case) -> float:
 
 
 def _mail() -> None:
-    smtp.compose(MAIL, NOW)
+    smtp_mail.compose(MAIL, NOW)
 
 
 def _text() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
+import httpx2 as httpx
 import msgspec
 import pytest
 
@@ -12,17 +15,18 @@ from comms.actions import acceptance, brands, messages, suppressions
 from comms.actions.house import House
 from comms.dispatch.worker import Worker
 from comms.domain.caller import Caller
+from comms.http.app import application
 from comms.testing import FakeClock
-from tests.journeys.story import ask, status
-from tests.providers.smtp_servers import mails, sink
+from tests.journeys.story import ask, events, status
+from tests.providers.smtp_servers import mails, postfix, sink
 
 pytestmark = pytest.mark.anyio
 
 
-async def route_mail(house: House, caller: Caller, port: int) -> None:
-    settings = {"host": "localhost", "port": port, "tls": "none"}
-    shared = {"baa": False, "limits": {}, "brands": None}
-    await brands.put_provider(house, caller, "mail", "smtp", settings, {}, **shared)  # type: ignore[arg-type]
+async def route_mail(house: House, caller: Caller, port: int, **more: str) -> None:
+    settings = {"host": "localhost", "port": port, "tls": "none", **more}
+    shared: Any = {"baa": False, "limits": {}, "brands": None}
+    await brands.put_provider(house, caller, "mail", "smtp", settings, {"webhook_secret": "pw"}, **shared)
     brand = await house.setup.require_brand("loop")
     routes = msgspec.structs.replace(brand.settings.routes, email=["mail"])
     await brands.put_brand(house, caller, "loop", msgspec.structs.replace(brand.settings, routes=routes))
@@ -87,3 +91,50 @@ async def test_a_refusal_that_is_not_about_the_mailbox_suppresses_nothing(
         await worker.once()
     assert await status(house, loop_health, made["id"]) == "failed"
     assert await suppressions.of_address(house, loop_health, "loop", "ada@example.org") is None
+
+
+async def arrived(folder: Path, many: int) -> list[bytes]:
+    """So many reports in a sink's folder, each whole: without the lines in which it noted the envelope."""
+    async with asyncio.timeout(20):
+        while len(kept := [each for each in map(_mail, folder.glob("m.*")) if each.endswith(b"--")]) < many:
+            await asyncio.sleep(0.05)
+    return [each[each.index(b"Received:") :] for each in kept]
+
+
+def _mail(path: Path) -> bytes:
+    return path.read_bytes().rstrip()
+
+
+async def test_what_a_mail_server_reports_comes_back_through_the_front_door(
+    house: House, loop_health: Caller, clock: FakeClock, worker: Worker, tmp_path: Path
+) -> None:
+    """Postfix takes both mails; the next server has no such mailbox for one, and offers no DSN for the other."""
+    gone, fine, back, relay = (tmp_path / name for name in ("gone", "fine", "back", "relay"))
+    for folder in (gone, fine, back, relay):
+        folder.mkdir()
+    refuses = ("-f", "RCPT", "-B", "550 5.1.1 unknown")
+    with sink(gone, *refuses) as to_gone, sink(fine, "-N") as to_fine, sink(back) as to_back:
+        routes = {"gone.test": to_gone, "fine.test": to_fine, "back.test": to_back}
+        with postfix(relay, routes) as port:
+            await route_mail(house, loop_health, port, dsn="all", return_path="bounces@back.test")
+            made = {}
+            for host in ("gone.test", "fine.test"):
+                request = ask(clock, "email", recipient=f"ada@{host}", dedup_key=host)
+                made[host] = (await acceptance.schedule(house, loop_health, request)).message["id"]
+            clock.advance(300)
+            await worker.once()
+            assert {await status(house, loop_health, each) for each in made.values()} == {"sent"}
+            reports = await arrived(back, 2)
+    transport = httpx.ASGITransport(application(house))
+    async with httpx.AsyncClient(transport=transport, base_url="http://comms.example") as server:
+        for report in reports * 2:
+            forged = await server.post("/v1/webhooks/mail", content=report, auth=("comms", "wrong"))
+            answer = await server.post("/v1/webhooks/mail", content=report, auth=("comms", "pw"))
+            assert (forged.status_code, answer.status_code) == (401, 200)
+            assert answer.json() == {"received": 1}
+    assert (await events(house, loop_health, made["gone.test"]))[-2:] == ["sent", "bounced"]
+    assert (await events(house, loop_health, made["fine.test"]))[-1] == "sent"  # relayed: nobody says more
+    standing = await suppressions.of_address(house, loop_health, "loop", "ada@gone.test")
+    assert standing
+    assert (standing["reason"], standing["source"]) == ("hard_bounce", f"message {made['gone.test']}")
+    assert await suppressions.of_address(house, loop_health, "loop", "ada@fine.test") is None

@@ -12,12 +12,31 @@ import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
 import trustme
+
+POSTFIX = shutil.which("postfix", path=f"{os.environ['PATH']}:/usr/sbin")
+_SERVICES = """127.0.0.1:{port} inet n - n - - smtpd
+pickup unix n - n 60 1 pickup
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+smtp unix - - n - - smtp
+error unix - - n - - error
+retry unix - - n - - error
+anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
+postlog unix-dgram n - n - 1 postlogd
+tlsmgr unix - - n 1000? 1 tlsmgr
+"""
+"""Postfix's own services (master(5)), without a chroot."""
 
 SINK = shutil.which("smtp-sink", path=f"{os.environ['PATH']}:/usr/sbin")
 
@@ -45,6 +64,55 @@ def sink(folder: Path, *options: str) -> Iterator[int]:
     command = [str(SINK), *user, "-d", f"{folder}/m.", *options, f"127.0.0.1:{port}", "100"]
     with running(command, port):
         yield port
+
+
+@contextlib.contextmanager
+def postfix(folder: Path, transports: Mapping[str, int]) -> Iterator[int]:
+    """A whole Postfix of its own, which hands each domain's mail on to a port here; its own port."""
+    needs_sink()
+    if os.geteuid() != 0 or POSTFIX is None:
+        if os.environ.get("COMMS_TEST_NO_SKIP"):
+            pytest.fail("a Postfix needs root to be started")
+        pytest.skip("a Postfix needs root to be started: run as root to test what bounces")
+    port = free_port()
+    etc, queue, data = (folder / name for name in ("etc", "queue", "data"))
+    for each in (etc, queue, data):
+        each.mkdir()
+    for each in (folder, *folder.parents):  # its processes are not root, and have to pass
+        if each.owner() == "root" and each.is_relative_to("/tmp/"):
+            each.chmod(each.stat().st_mode | 0o011)
+    shutil.chown(data, "postfix")
+    routes = ", ".join(f"{{{domain} = smtp:[127.0.0.1]:{to}}}" for domain, to in transports.items())
+    (etc / "main.cf").write_text(
+        f"""compatibility_level = 3.6
+queue_directory = {queue}
+data_directory = {data}
+mail_owner = postfix
+setgid_group = postdrop
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+myhostname = relay.test
+mydestination =
+mynetworks = 127.0.0.0/8
+disable_dns_lookups = yes
+smtp_host_lookup = native
+transport_maps = inline:{{ {routes} }}
+alias_maps =
+local_recipient_maps =
+maillog_file = /dev/null
+maillog_file_prefixes = /dev
+"""
+    )
+    (etc / "master.cf").write_text(_SERVICES.format(port=port))
+    command = [POSTFIX, "-c", str(etc)]
+    subprocess.run([*command, "start"], check=True, capture_output=True)
+    try:
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                break
+        yield port
+    finally:
+        subprocess.run([*command, "stop"], check=True, capture_output=True)
 
 
 def mails(folder: Path) -> list[tuple[EmailMessage, str]]:

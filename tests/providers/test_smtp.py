@@ -22,7 +22,8 @@ from comms.domain.content import Rendered
 from comms.domain.errors import Refused
 from comms.providers import catalogue
 from comms.providers.base import Accepted, Lost, Misconfigured, Outcome, Outgoing, Rejected, Sender, TryLater
-from comms.providers.smtp import Smtp, SmtpSettings, Stage, classify, compose
+from comms.providers.smtp import Smtp, SmtpSettings, Stage, classify
+from comms.providers.smtp_mail import compose
 from tests.providers.smtp_servers import mailbox, mails, scripted, sink
 
 pytestmark = pytest.mark.anyio

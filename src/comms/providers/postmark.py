@@ -9,18 +9,16 @@ password for our address, or a header of its own, and shows them at each call.
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
 from comms.providers.base import Accepted, Lost, Misconfigured, Outcome, Outgoing, Rejected
-from comms.providers.events import Event, EventName, Forged, Incoming
+from comms.providers.events import Event, EventName, Incoming
 from comms.providers.http import Answer, Request
 from comms.providers.mail import Envelope, envelope, own_headers
-from comms.providers.signatures import instant, json, members, our_key, require_same, secret, text
+from comms.providers.signatures import instant, json, members, our_key, require_same, secret, shown, text
 from comms.providers.vendor import BaseUrl, Meanings, address, as_json, vendor_kind
 
 _LARGEST_BODY = 5 * 1024 * 1024  # of the HTML or the text; a whole message may have 10 MB
@@ -118,7 +116,7 @@ def read(answer: Answer) -> Outcome:
 
 def parse_events(_settings: PostmarkSettings, secrets: Mapping[str, str], incoming: Incoming) -> list[Event]:
     """One record a call. Only bounces have an id; the others are known by message, kind and time."""
-    require_same(_shown(incoming), secret(secrets, "webhook_secret"))
+    require_same(shown(incoming), secret(secrets, "webhook_secret"))
     record = members(json(incoming.body))
     kind = text(record.get("RecordType"))
     if kind == "Bounce":
@@ -127,17 +125,6 @@ def parse_events(_settings: PostmarkSettings, secrets: Mapping[str, str], incomi
         return _change(record)
     event, when = _RECORDS.get(kind, (None, ""))
     return [_event(record, event, when, None)] if event else []
-
-
-def _shown(incoming: Incoming) -> str:
-    """The password of the address, whatever the name before it, or the header."""
-    scheme, _, login = incoming.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "basic":
-        return incoming.headers.get("X-Webhook-Secret", "")
-    try:
-        return base64.b64decode(login, validate=True).decode().partition(":")[2]
-    except (binascii.Error, ValueError):
-        raise Forged from None
 
 
 def _bounce(record: dict[str, Any]) -> list[Event]:

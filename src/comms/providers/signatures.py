@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from comms.providers.events import Forged, Unreadable
+from comms.providers.events import Forged, Incoming, Unreadable
 
 MINUTES = timedelta(minutes=5)
 A_DAY = timedelta(hours=25)
@@ -32,6 +32,17 @@ def secret(secrets: Mapping[str, str], name: str) -> str:
     if not secrets.get(name):
         raise Forged
     return secrets[name]
+
+
+def shown(incoming: Incoming) -> str:
+    """The password of who signs nothing and shows one: in the address, after whatever name, or a header."""
+    scheme, _, login = incoming.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return incoming.headers.get("X-Webhook-Secret", "")
+    try:
+        return decoded(login).decode().partition(":")[2]
+    except UnicodeDecodeError:
+        raise Forged from None
 
 
 def require_same(given: str, expected: str) -> None:

@@ -12,24 +12,18 @@ import contextlib
 import re
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from email.errors import MessageError
-from email.headerregistry import BaseHeader, HeaderRegistry
-from email.message import EmailMessage
-from email.policy import SMTP, SMTPUTF8, Policy
-from email.utils import format_datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Literal, cast
 
 import aiosmtplib
 from msgspec import Meta, Struct
 
-from comms.domain.recipient import on_the_wire
 from comms.providers.base import Accepted, Lost, Misconfigured, Outcome, Outgoing, Rejected, TryLater
+from comms.providers.bounces import NO_SUCH_MAILBOX, parse_events
 from comms.providers.kind import Kind
-from comms.providers.mail import HEADERS as OWN
-from comms.providers.mail import mailbox, one_line, own_headers
+from comms.providers.smtp_mail import Mail, compose
 from comms.providers.tls import tls_context
 
 _GOODBYE_SECONDS = 1.0
@@ -48,8 +42,10 @@ _OUR_SETUP = {
     "5.7.27": "our domain says that it takes no mail (RFC 7505)",
 }
 _OUR_SETUP_DIGITS = {530, 534, 535, 538}
-_NO_SUCH_MAILBOX = {"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10"}
 _NO_SUCH_MAILBOX_DIGITS = {550, 551, 553}
+
+
+_NOTIFY = {"no": None, "problems": "FAILURE,DELAY", "all": "SUCCESS,FAILURE,DELAY"}
 
 
 class Stage(StrEnum):
@@ -62,13 +58,19 @@ class Stage(StrEnum):
 
 
 class SmtpSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """`tls`: none, starttls (port 587, usually) or tls at once (465). `ca`: PEM of a private authority."""
+    """`tls`: none, starttls (port 587, usually) or tls at once (465). `ca`: PEM of a private authority.
+
+    `dsn`: what the server is asked to report (RFC 3461): nothing, what goes wrong, or what arrives, too.
+    `return_path`: the address that reports go to; unless it is set, the brand's own.
+    """
 
     host: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:-]{1,253}(?!\n)$")]
     port: Annotated[int, Meta(ge=1, le=65_535)] = 587
     tls: Literal["none", "starttls", "tls"] = "starttls"
     username: Annotated[str, Meta(min_length=1, max_length=320)] | None = None
     ca: str | None = None
+    dsn: Literal["no", "problems", "all"] = "no"
+    return_path: Annotated[str, Meta(pattern=r"^[!-;=?A-~]{1,64}@[A-Za-z0-9.-]{1,253}(?!\n)$")] | None = None
 
     def __post_init__(self) -> None:
         """Read the authority now: where it is stored a person can still be told."""
@@ -97,7 +99,7 @@ class Smtp:
         if outgoing.hipaa and self._settings.tls == "none":
             return Misconfigured("tls_required")
         try:
-            mail = compose(outgoing, self._now())
+            mail = compose(outgoing, self._now(), self._settings.return_path)
         except (ValueError, MessageError):
             return Rejected("not_composable")
         until = asyncio.get_running_loop().time() + outgoing.seconds
@@ -194,16 +196,24 @@ class _Connection:
             if not self._client.supports_extension("smtputf8"):
                 return Rejected("smtputf8_not_supported")
             options, encoding = ["SMTPUTF8", "BODY=8BITMIME"], "utf-8"
+        notify = self._notify()
+        if notify:
+            options += ["RET=HDRS", f"ENVID={mail.key}"]
         self._stage = Stage.MAIL
         await self._client.mail(mail.sender, options=options, encoding=encoding)
         self._stage = Stage.RCPT
-        await self._client.rcpt(mail.recipient, encoding=encoding)
+        await self._client.rcpt(mail.recipient, options=notify, encoding=encoding)
         self._stage = (
             Stage.DATA
         )  # the client sends DATA and the mail in one go: a hang-up between them counts
         _, said = await self._client.data(mail.content)
         queued = _QUEUED.search(said)  # of the server's prose nothing is kept: it may name the recipient
         return Accepted(queued[1] if queued else None)
+
+    def _notify(self) -> list[str]:
+        """What is asked for, of a server that offers it (RFC 3461, sections 4.1 and 4.3)."""
+        wanted = _NOTIFY[self._settings.dsn]
+        return [f"NOTIFY={wanted}"] if wanted and self._client.supports_extension("dsn") else []
 
     async def _be_ready(self) -> str | None:
         """Connected, encrypted as it was told to be, logged in; else what is wrong with the set-up."""
@@ -260,86 +270,17 @@ def classify(stage: Stage, code: int, text: str) -> Outcome:
     if stage in {Stage.HELLO, Stage.MAIL}:
         return Misconfigured(reason)
     at_recipient = stage is Stage.RCPT and not enhanced and code in _NO_SUCH_MAILBOX_DIGITS
-    return Rejected(reason, bad_recipient=at_recipient or enhanced in _NO_SUCH_MAILBOX)
-
-
-@dataclass(frozen=True, slots=True)
-class Mail:
-    """An envelope and what is in it. `needs_utf8`: an address has a local part outside ASCII."""
-
-    sender: str
-    recipient: str
-    content: bytes
-    needs_utf8: bool
-
-
-def compose(outgoing: Outgoing, now: datetime) -> Mail:
-    """The mail: plain text and HTML, headers that nothing can be injected into."""
-    brand = outgoing.sender
-    sender, recipient = on_the_wire(brand.address or ""), on_the_wire(outgoing.recipient)
-    needs_utf8 = not (sender + recipient).isascii()
-    # Bodies in seven bits: not every relay takes eight, and whoever re-encodes on the way breaks DKIM.
-    policy = SMTPUTF8 if needs_utf8 else SMTP
-    mail = EmailMessage(policy=policy.clone(cte_type="7bit", header_factory=_HEADERS))
-    mail["From"] = mailbox(sender, brand.name or "")
-    mail["To"] = mailbox(recipient)
-    mail["Subject"] = one_line(outgoing.content.subject or "")
-    mail["Date"] = format_datetime(now)
-    mail["Message-ID"] = f"<{outgoing.key}@{sender.rpartition('@')[2]}>"
-    for name, value in own_headers(outgoing).items():
-        mail[name] = value
-    if brand.reply_to:
-        mail["Reply-To"] = mailbox(on_the_wire(brand.reply_to))
-    mail.set_content(outgoing.content.text or "")
-    mail.make_alternative(boundary=f"=_{outgoing.key}")  # the same at every attempt
-    mail.add_alternative(outgoing.content.body, subtype="html")
-    return Mail(sender, recipient, mail.as_bytes(), needs_utf8)
-
-
-class _Whole(BaseHeader):
-    """A header whose value is ours, and fits a line: it is neither parsed nor folded nor encoded."""
-
-    max_count = 1
-
-    @classmethod
-    def parse(cls, value: str, kwds: dict[str, Any]) -> None:
-        """As it is."""
-        kwds["decoded"], kwds["parse_tree"] = value, None
-
-    def fold(self, *, policy: Policy) -> str:
-        """One line."""
-        return f"{self.name}: {self}{policy.linesep}"
-
-
-class _Headers(HeaderRegistry):
-    """Python's makes a class for each header that it is handed; one for each name is enough."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._made: dict[str, type[BaseHeader]] = {}
-        for name in ("list-unsubscribe-post", "message-id", "date", *map(str.lower, OWN)):
-            self.map_to_type(name, _Whole)
-        self.map_to_type(
-            "list-unsubscribe", _Whole
-        )  # in encoded words it is no address (RFC 2047, section 5)
-
-    def __getitem__(self, name: str) -> type[BaseHeader]:
-        """The class for headers of this name, of which there are few: all are ours."""
-        if name not in self._made:
-            self._made[name] = super().__getitem__(name)
-        return self._made[name]
-
-
-_HEADERS = _Headers()
+    return Rejected(reason, bad_recipient=at_recipient or enhanced in NO_SUCH_MAILBOX)
 
 
 KIND = Kind(
     channels=frozenset(["email"]),
     settings=SmtpSettings,
-    secrets=frozenset(["password"]),
+    secrets=frozenset(["password", "webhook_secret"]),
     idempotent=False,
     build=lambda settings, secrets, tools: Smtp(settings, secrets.get("password"), tools.now),
     needs_sender=True,
     may_carry_phi=lambda settings: settings.get("tls") != "none",
     lacks=lambda settings, held: "password" if settings.get("username") and "password" not in held else None,
+    parse_events=parse_events,
 )
