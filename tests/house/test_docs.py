@@ -195,6 +195,7 @@ def test_the_provider_that_the_page_adds_keeps_the_protocol(tmp_path: Path) -> N
     spoken: dict[str, Any] = {"__name__": "spool"}
     for block in (each for each in blocks(page) if each.language == "python"):
         exec(compile(block.text, page.name, "exec"), spoken)
+    catalogue.KINDS["spool"] = spoken["KIND"]
     try:
         catalogue.check("spool", {"directory": str(tmp_path)}, set())
         provider = catalogue.build("spool", {"directory": str(tmp_path)}, {}, None)  # type: ignore[arg-type]

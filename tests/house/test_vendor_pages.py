@@ -14,6 +14,7 @@ import pytest
 from tests.house.test_docs import ROOT, blocks
 from tests.journeys.story import ask, status, tools
 from tests.providers.message_centre import centre
+from tests.providers.signing import VOICES
 from tests.providers.smtp_servers import sink
 from tests.providers.vendor_cases import CASES
 from tests.providers.vendor_server import vendor
@@ -67,6 +68,18 @@ def test_every_kind_has_its_page() -> None:
     assert {asked(page)[1]["kind"] for page in PAGES} == set(catalogue.KINDS) - ours
     listed = (ROOT / "docs" / "providers" / "README.md").read_text()
     assert [page.name for page in PAGES if f"]({page.name})" not in listed] == []
+
+
+def test_every_kind_is_held_to_the_contract_and_its_events_are_recorded() -> None:
+    """By the suite that all vendors pass, and by what each has to say; those with a protocol have their own."""
+    ours, own_protocol = {"inbox", "sandbox"}, {"smtp", "smpp"}
+    assert set(BY_KIND) == set(catalogue.KINDS) - ours - own_protocol
+    speak = {name for name, kind in catalogue.KINDS.items() if kind.parse_events}
+    assert {voice.kind for voice in VOICES} == speak - {
+        "ses",
+        "sns",
+        "smtp",
+    }  # test_amazon_events, test_bounces
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

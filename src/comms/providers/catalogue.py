@@ -1,55 +1,40 @@
-"""Every kind of provider, by name. What a kind carries, is told and needs stands in its own file."""
+"""Every kind of provider, one line each. What a kind carries, is told and needs stands in its own file."""
 
 from __future__ import annotations
 
 import difflib
+from importlib import import_module
 from typing import Any
 
 import msgspec
 
 from comms.domain.complaints import explain
 from comms.domain.errors import Refused
-from comms.providers import (
-    apns,
-    expo,
-    fcm,
-    inbox,
-    mailgun,
-    postmark,
-    resend,
-    sandbox,
-    sendgrid,
-    ses,
-    smpp,
-    smtp,
-    sns,
-    telnyx,
-    twilio,
-    vonage,
-    webpush,
-)
 from comms.providers.base import Provider
 from comms.providers.kind import Kind, Tools
 
-KINDS: dict[str, Kind] = {
-    "apns": apns.KIND,
-    "expo": expo.KIND,
-    "fcm": fcm.KIND,
-    "inbox": inbox.KIND,
-    "mailgun": mailgun.KIND,
-    "postmark": postmark.KIND,
-    "resend": resend.KIND,
-    "sandbox": sandbox.KIND,
-    "sendgrid": sendgrid.KIND,
-    "ses": ses.KIND,
-    "smpp": smpp.KIND,
-    "smtp": smtp.KIND,
-    "sns": sns.KIND,
-    "telnyx": telnyx.KIND,
-    "twilio": twilio.KIND,
-    "vonage": vonage.KIND,
-    "webpush": webpush.KIND,
-}
+_FILES = (
+    "apns",
+    "expo",
+    "fcm",
+    "inbox",
+    "mailgun",
+    "postmark",
+    "resend",
+    "sandbox",
+    "sendgrid",
+    "ses",
+    "smpp",
+    "smtp",
+    "sns",
+    "telnyx",
+    "twilio",
+    "vonage",
+    "webpush",
+)
+
+KINDS: dict[str, Kind] = {name: import_module(f"comms.providers.{name}").KIND for name in _FILES}
+"""By the name of the file, which is the kind's."""
 
 
 def check(kind: str, settings: dict[str, Any], secrets: set[str]) -> None:
