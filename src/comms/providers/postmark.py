@@ -35,6 +35,8 @@ _MEANINGS = Meanings(
         412: "the account waits for its approval",
         413: "the account may not send",
         1235: "there is no such message stream",
+        1236: "the message stream does not send",
+        1480: "the account may not send from our address",
     },
 )
 _BAD_ADDRESS = ("error parsing 'to'", "invalid 'to'")

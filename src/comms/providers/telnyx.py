@@ -1,6 +1,7 @@
 """Texts through Telnyx. A lost answer is a doubt: no idempotency key is confirmed for messages.
 
-https://developers.telnyx.com/api/messaging/send-message and /docs/messaging/messages/error-codes.
+https://developers.telnyx.com/api/messaging/send-message, /docs/messaging/messages/error-codes (40xxx) and
+/development/api-fundamentals/api-errors (10xxx), read again on 2026-11-25.
 
 Its webhooks (/docs/messaging/messages/receiving-webhooks) are signed by Ed25519 over time and body, each
 attempt anew, and want an answer within two seconds.

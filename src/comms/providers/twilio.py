@@ -37,7 +37,6 @@ _MEANINGS = Meanings(
         21217: "no such number",
         21614: "no mobile number",
         30005: "nobody has the number",
-        30006: "a landline, or a carrier that can't be reached",
     },
     refused={
         21408: "texts to that country are not enabled",
@@ -45,6 +44,7 @@ _MEANINGS = Meanings(
         21610: "the person has opted out: the number is good, and START brings it back",
         21617: "too long",
         30004: "blocked",
+        30006: "a landline, or a carrier that can't be reached: which of them is not said",
         30007: "filtered by a carrier",
     },
     later={20429: "too many requests", 21611: "the sender's queue is full", 30001: "the queue is full"},

@@ -38,7 +38,7 @@ _SHORTEST_TTL, _LONGEST_TTL = 20_000, 604_800_000  # milliseconds
 
 _MEANINGS = Meanings(
     "vonage",
-    bad_recipient={"6": "a prefix that nobody has"},
+    bad_recipient={"6": "a prefix that nobody has", "33": "the number is out of use"},
     refused={
         "2": "something is missing",
         "3": "something is wrong",
@@ -54,6 +54,9 @@ _MEANINGS = Meanings(
         "14": "the signature is wrong",
         "15": "the sender is not allowed there",
         "22": "the network is not allowed for this account",
+        "23": "the address for receipts is none",
+        "29": "a trial account texts verified numbers only",
+        "32": "the account signs, and has no secret",
     },
 )
 
@@ -68,7 +71,8 @@ _STATUSES: dict[str, EventName] = {
 """`unknown` says nothing."""
 
 _NOBODYS = {"3", "9"}
-"""Absent for good, and an illegal number (/en/messaging/sms/guides/delivery-receipts#dlr-error-codes)."""
+"""Absent for good, which that page would have removed from one's records, and an illegal number
+(/en/messaging/sms/guides/delivery-receipts#dlr-error-codes; read again on 2026-11-25)."""
 
 _HASHES = {64: "sha256", 128: "sha512"}
 """By the digits of a signature."""
