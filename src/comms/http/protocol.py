@@ -1,4 +1,4 @@
-"""HTTP as uvicorn speaks it, with an end to its patience: a head that never ends it keeps for ever, and all of it.
+"""HTTP as uvicorn speaks it, with an end to its patience: a head that never ends it would keep, all of it.
 
 What is no HTTP is refused in our own shape, too.
 """
