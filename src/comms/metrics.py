@@ -32,6 +32,9 @@ ENDS = (
 )
 """What may become of a message or of an attempt, in the words of its timeline."""
 
+ERASED = ("message", "delivery", "inbox_item", "sandbox_item", "provider_event")
+"""Of what retention erases, in the words of its tables."""
+
 _LATENESS = (
     *(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5),
     *(1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0),
@@ -104,6 +107,7 @@ class Metrics:
         )
         self.provider = Seconds("comms_provider_seconds", "How long a provider took.", _ANSWER, "provider")
         self.events = Count("comms_events", "Events told to those who subscribed.", "outcome")
+        self.erased = Count("comms_erased", "Rows whose content retention has erased.", "of")
         self.requests = Count("comms_http_requests", "Requests by HTTP.", "route", "method", "status")
         self.request = Seconds("comms_http_request_seconds", "How long a request took.", _ANSWER, "route")
         self.in_flight: Callable[[], int] = lambda: 0
@@ -112,6 +116,8 @@ class Metrics:
             self.ended.add(event, by=0)
         for outcome in ("taken", "not_taken", "missed"):
             self.events.add(outcome, by=0)
+        for table in ERASED:
+            self.erased.add(table, by=0)
         self.refused.add("internal_error", by=0)
 
     def expose(self, gauges: Iterable[Metric]) -> bytes:
@@ -120,7 +126,7 @@ class Metrics:
 
     def _own(self) -> Iterator[Metric]:
         counted = (self.accepted, self.refused, self.claimed, self.attempts, self.ended)
-        told = (self.events, self.requests)
+        told = (self.events, self.erased, self.requests)
         timed = (self.lateness, self.provider, self.request)
         yield from (each.collect() for each in (*counted, *told, *timed))
         yield gauge("comms_in_flight", "Messages being delivered.", [], [([], self.in_flight())])

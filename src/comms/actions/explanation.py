@@ -40,6 +40,10 @@ async def explain(house: House, row: asyncpg.Record, options: Sealed | None) -> 
     """The message's last decision with its facts; in words, too, and what would have had to be otherwise."""
     if row["cancelled_at"] and row["failure_reason"] in _CANCELLATIONS:
         return _cancelled(row)
+    if row["decision"] is None and row["outcome"] and not row["address"]:
+        raise Refused(
+            404, "erased", "The brand's retention has erased what the message said, and why it went."
+        )
     if row["decision"] is None:
         nothing = "Nothing was decided yet" if row["status"] in _AHEAD else "No decision was kept"
         raise Refused(404, "not_decided", f"{nothing}: the message is {row['status']}.")

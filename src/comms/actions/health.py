@@ -9,12 +9,14 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from comms.actions import watching
+from comms.actions import retention, watching
 from comms.actions.house import House
+from comms.domain.ids import first_id
 from comms.domain.schedule import show
 from comms.providers.catalogue import KINDS
 from comms.store import audit, breaker, canaries, keys, subscriptions
 from comms.store import health as rows
+from comms.store import retention as retention_rows
 
 _REST = (
     "it is tried again by itself, and at once after PUT /v1/providers/...; its own status page may say more"
@@ -24,6 +26,7 @@ _WHY = "its message (GET /v1/providers/.../canary) says why in comms message exp
 _NEVER_SENT = "does a worker run, and do its template, recipient and provider fit?"
 
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+_MANY = 10_000
 _LOOKS = 30
 _LOOK_SECONDS = 0.1
 
@@ -57,6 +60,7 @@ async def examine(house: House) -> list[Finding]:
     findings += [_canary(row) for row in await canaries.found(house.database.owner, house.clock.sql_now())]
     findings += await _unheard(house)
     findings += await _unchained(house)
+    findings += await _retained(house)
     if await rows.refusable(house.database.owner):
         findings.append(_public_url(counted["public_url"] or house.settings.public_url))
     for row in await rows.channels(house.database.owner):
@@ -130,6 +134,19 @@ async def _unchained(house: House) -> list[Finding]:
         await asyncio.sleep(_LOOK_SECONDS)
     found, advice = f"{waiting} entries wait", "a worker chains them within a second: does one run?"
     return [Finding("audit chain", found, advice)]
+
+
+async def _retained(house: House) -> list[Finding]:
+    """What is not kept for ever, and whether its erasing keeps up."""
+    findings, now = [], house.clock.now()
+    for each in await retention.classes(house):
+        before = first_id(now - each.lasts)
+        waiting = await retention_rows.waiting(house.database.owner, each.brand_id, before, hipaa=each.hipaa)
+        of = "health data" if each.hipaa else "content"
+        found = f"{each.lasts.days} days; {waiting if waiting < _MANY else f'{_MANY:,} and more'} to look at"
+        advice = "a worker erases up to 5,000 a second: does one run?" if waiting >= _MANY else None
+        findings.append(Finding(f"{of} of brand {each.brand_id}", found, advice))
+    return findings
 
 
 def _no_worker(count: int) -> str | None:

@@ -13,6 +13,7 @@ from comms.cli.audit import audit
 from comms.cli.doctor import doctor
 from comms.cli.keys import keys
 from comms.cli.messages import message
+from comms.cli.retention import retention
 from comms.cli.shared import Commands, data_dir_option, in_force, port_option
 from comms.cli.tokens import token
 from comms.cli.transfers import CONSENTS, PREFERENCES, SUPPRESSIONS
@@ -140,6 +141,7 @@ def show_settings() -> None:
 main.add_command(message)
 main.add_command(token)
 main.add_command(keys)
+main.add_command(retention)
 for transfers in (CONSENTS, PREFERENCES, SUPPRESSIONS):
     main.add_command(transfers)
 main.add_command(doctor)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import UUID
@@ -17,7 +17,7 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from comms.actions import epochs, zones
+from comms.actions import epochs, retention, zones
 from comms.actions.house import House
 from comms.dispatch.accounts import Accounts
 from comms.dispatch.admission import Admission
@@ -42,6 +42,7 @@ _BATCH = 100
 _ROOM_SECONDS = 0.01
 _SWEEP_EVERY = 5.0
 _EPOCHS_EVERY = 3600.0
+_RETENTION_EVERY = 60.0
 _BACK_OFF = 1.0
 _SETTLED = 1.0
 _MARGIN = timedelta(seconds=2)
@@ -78,11 +79,15 @@ class Worker:
 
     async def run(self, stop: asyncio.Event, dsn: str | None = None) -> None:
         """Work until `stop`, then finish what is in flight."""
+        house = self._house
         beside = [
             asyncio.create_task(self._sweep_now_and_then()),
             asyncio.create_task(self._report_now_and_then()),
-            asyncio.create_task(self._keep_epochs_now_and_then()),
-            asyncio.create_task(keep_closing(self._house, self._emitter.wake)),
+            asyncio.create_task(_repeat(partial(epochs.keep, house), _EPOCHS_EVERY, "key_epochs_wait")),
+            asyncio.create_task(
+                _repeat(partial(retention.keep, house, self.owner), _RETENTION_EVERY, "retention_waits")
+            ),
+            asyncio.create_task(keep_closing(house, self._emitter.wake)),
             asyncio.create_task(self._emitter.run()),
             asyncio.create_task(keep_canaries(self._house)),
         ]
@@ -253,15 +258,6 @@ class Worker:
                 log.warning("sweep_waits", problem=type(error).__name__)
             await asyncio.sleep(_SWEEP_EVERY)
 
-    async def _keep_epochs_now_and_then(self) -> None:
-        """Apart from all else: to wrap many secrets anew takes minutes."""
-        while True:
-            try:
-                await epochs.keep(self._house)
-            except Exception as error:  # noqa: BLE001 - as above: it is repeated
-                log.warning("key_epochs_wait", problem=type(error).__name__)
-            await asyncio.sleep(_EPOCHS_EVERY)
-
     async def _sleep(self, seconds: float) -> None:
         if seconds > 0:
             try:
@@ -288,3 +284,13 @@ class Worker:
                     await asyncio.sleep(_LONGEST_SLEEP)
             except (*AWAY, asyncpg.PostgresError):
                 await asyncio.sleep(_LONGEST_SLEEP)
+
+
+async def _repeat(work: Callable[[], Awaitable[object]], every: float, waits: str) -> None:
+    """Apart from all else: what is done now and then may take minutes."""
+    while True:
+        try:
+            await work()
+        except Exception as error:  # noqa: BLE001 - as for claims: it is repeated
+            log.warning(waits, problem=type(error).__name__)
+        await asyncio.sleep(every)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import lru_cache
 from typing import Annotated, Literal, get_args
 
@@ -19,6 +20,7 @@ Line = Annotated[
     str, Meta(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*(?!\n)$")
 ]
 WallTime = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9](?!\n)$")]
+Days = Annotated[int, Meta(ge=1, le=36_500)]
 Locale = Annotated[str, Meta(pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*(?!\n)$", max_length=35)]
 
 
@@ -129,7 +131,8 @@ class BrandLimits(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
 class BrandSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """All of it. `timezone` is a name of the IANA time zone database, `locale` a BCP 47 tag.
 
-    `retention_days` is kept and has no effect yet.
+    `retention_days`: for how long after its end a message's content is kept, for ever where nothing is said;
+    `hipaa_retention_days`: the same of health data, where it is another.
     """
 
     name: Line
@@ -140,7 +143,8 @@ class BrandSettings(Struct, frozen=True, forbid_unknown_fields=True):
     route_weights: RouteWeights | None = None
     quiet_hours: QuietHours | None = None
     limits: BrandLimits | None = None
-    retention_days: Annotated[int, Meta(ge=1, le=36_500)] | None = None
+    retention_days: Days | None = None
+    hipaa_retention_days: Days | None = None
     hipaa: bool | None = None
 
     def __post_init__(self) -> None:
@@ -153,6 +157,12 @@ class BrandSettings(Struct, frozen=True, forbid_unknown_fields=True):
     def weights(self, channel: str) -> dict[str, int]:
         """How the providers of `channel` share its messages; empty where its route is only an order."""
         return self.route_weights.of(channel) if self.route_weights else {}
+
+    def keeps_for(self, *, hipaa: bool) -> timedelta | None:
+        """How long content of this class is kept once it is of no more use; None: for ever."""
+        days = self.hipaa_retention_days if hipaa else None
+        days = self.retention_days if days is None else days
+        return None if days is None else timedelta(days=days)
 
 
 @lru_cache

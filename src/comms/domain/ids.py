@@ -31,6 +31,11 @@ def bucket_of(message_id: UUID) -> int:
     return BUCKETS[(message_id.int >> 70) & 0x3F]
 
 
+def first_id(instant: datetime) -> UUID:
+    """No message that was accepted at `instant` or later has a smaller id, none from before a larger one."""
+    return UUID(int=int(instant.timestamp() * 1000) << 80)
+
+
 def message_id(now: datetime, digest: bytes, randomness: bytes) -> UUID:
     """A UUIDv7 for `now` (milliseconds) in the bucket of `digest`; `randomness` is eight bytes."""
     milliseconds = int(now.timestamp() * 1000)

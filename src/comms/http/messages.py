@@ -348,7 +348,7 @@ ROUTES = [
         explain_message,
         "Why it was sent, or not",
         {200: Explanation},
-        {404: ("not_found", "not_decided")},
+        {404: ("not_found", "not_decided", "erased")},
     ),
 ]
 """Order counts: words before `{id}`."""

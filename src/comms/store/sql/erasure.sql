@@ -1,9 +1,9 @@
 -- What ends with a person. The secret under which the content was sealed is destroyed in keys.sql.
 
 -- name: recipients
--- Where the person was written to: an address a channel, each in one of the messages to it.
+-- Where the person was written to: an address a channel, each in one of the messages to it that still say it.
 select distinct on (channel, recipient_hash) id, channel, address from message
- where brand_id = $1 and person_hash = $2 order by channel, recipient_hash;
+ where brand_id = $1 and person_hash = $2 and address <> ''::bytea order by channel, recipient_hash;
 
 -- name: forget
 -- Devices, zone and language, what was counted, and what allowed: what forbids stays, without its source. Tokens are set-up, and end elsewhere.
