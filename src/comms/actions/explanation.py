@@ -40,6 +40,9 @@ async def explain(house: House, row: asyncpg.Record, options: Sealed | None) -> 
     """The message's last decision with its facts; in words, too, and what would have had to be otherwise."""
     if row["cancelled_at"] and row["failure_reason"] in _CANCELLATIONS:
         return _cancelled(row)
+    if row["failure_reason"] == "may_have_been_sent":
+        why = "It was given up when sending was resumed after a restore, since it may have been sent before."
+        raise Refused(404, "not_decided", why)
     if row["decision"] is None and row["outcome"] and not row["address"]:
         raise Refused(
             404, "erased", "The brand's retention has erased what the message said, and why it went."

@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from comms.actions import retention, watching
+from comms.actions import retention, sending, watching
 from comms.actions.house import House
 from comms.domain.ids import first_id
 from comms.domain.schedule import show
 from comms.providers.catalogue import KINDS
-from comms.store import audit, breaker, canaries, keys, subscriptions
+from comms.store import audit, breaker, canaries, history, keys, subscriptions
 from comms.store import health as rows
 from comms.store import retention as retention_rows
 
@@ -48,7 +48,7 @@ async def examine(house: House) -> list[Finding]:
         _stuck("overdue messages", counted["overdue"], "does a worker run, and does its log say why not?"),
         _stuck("lapsed claims", counted["lapsed"], "a worker gives them back within seconds: does one run?"),
     ]
-    findings += await _epoch_keys(house)
+    findings += [_sending(await history.state(house.database.owner)), *await _epoch_keys(house)]
     for row in await rows.unknown(house.database.owner):
         advice = (
             f"comms message list --brand {row['brand_id']} --status unknown, then comms message settle each"
@@ -66,6 +66,19 @@ async def examine(house: House) -> list[Finding]:
     for row in await rows.channels(house.database.owner):
         findings += await _route(house, row["brand_id"], row["channel"])
     return findings
+
+
+def _sending(state: history.State) -> Finding:
+    """Is anything sent at all?"""
+    if state.paused_at is not None:
+        found = f"paused since {show(state.paused_at)}: {sending.because(state)}"
+        return Finding("sending", found, "comms resume says what may have been sent, and lets the rest go")
+    if state.history != state.cleared:
+        advice = (
+            "a worker that remembers the other one clears it within a lease; if none does, sending is paused"
+        )
+        return Finding("sending", f"waits: another history ({state.history}) than {state.cleared}", advice)
+    return Finding("sending", "on")
 
 
 def _resting(each: breaker.Standing) -> Finding:

@@ -10,7 +10,7 @@ from prometheus_client.core import GaugeMetricFamily
 from comms.actions.house import House
 from comms.actions.watching import state
 from comms.metrics import gauge
-from comms.store import audit, breaker, canaries, subscriptions
+from comms.store import audit, breaker, canaries, history, subscriptions
 from comms.store import health as rows
 from comms.store.database import AWAY
 
@@ -41,6 +41,7 @@ async def _queue(house: House) -> list[GaugeMetricFamily]:
             beyond = await audit.written(house.database.owner) - await audit.closed(house.database.owner)
             told = await subscriptions.states(house.database.owner)
             watched = await canaries.found(house.database.owner, house.clock.sql_now())
+            stands = await history.state(house.database.owner)
     except (*AWAY, asyncpg.PostgresError):
         return [_is_up(0)]
     counts = [([state], found[state]) for state in ("due", "sending")]
@@ -48,6 +49,7 @@ async def _queue(house: House) -> list[GaugeMetricFamily]:
         _is_up(1),
         gauge("comms_backlog", "Messages due and not claimed, and being delivered.", ["state"], counts),
         gauge("comms_ledger_unchained", "Entries beyond the last link.", [], [([], max(0, beyond))]),
+        _pause(stands),
         gauge("comms_subscriptions", "Who wants to hear of events.", ["state"], _by_name(told)),
         gauge("comms_oldest_due_seconds", "How long the oldest is due.", [], [([], found["overdue"])]),
         gauge(
@@ -73,6 +75,12 @@ def _canaries(watched: list[asyncpg.Record]) -> list[GaugeMetricFamily]:
         gauge("comms_canary_up", "Did the provider's last canary go well?", ["provider"], well),
         gauge("comms_canary_seconds", "How long it took.", ["provider", "until"], took),
     ]
+
+
+def _pause(state: history.State) -> GaugeMetricFamily:
+    reason = state.paused_reason or ("other_history" if state.history != state.cleared else None)
+    values = [([reason], 1)] if reason else []
+    return gauge("comms_sending_paused", "Nothing is sent, and why.", ["reason"], values)
 
 
 def _by_name(row: asyncpg.Record) -> list[tuple[list[str], float]]:

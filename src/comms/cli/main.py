@@ -14,6 +14,7 @@ from comms.cli.doctor import doctor
 from comms.cli.keys import keys
 from comms.cli.messages import message
 from comms.cli.retention import retention
+from comms.cli.sending import restored, resume
 from comms.cli.shared import Commands, data_dir_option, in_force, port_option
 from comms.cli.tokens import token
 from comms.cli.transfers import CONSENTS, PREFERENCES, SUPPRESSIONS
@@ -145,4 +146,6 @@ main.add_command(retention)
 for transfers in (CONSENTS, PREFERENCES, SUPPRESSIONS):
     main.add_command(transfers)
 main.add_command(doctor)
+main.add_command(restored)
+main.add_command(resume)
 main.add_command(audit)

@@ -135,7 +135,7 @@ async def _parts(
 
 async def _work(house: House, dsn: str, stopped: asyncio.Event) -> None:
     async with wiring.tools(house) as tools:
-        await Worker(house, tools).run(stopped, dsn)
+        await Worker(house, tools, remembers_in=house.settings.data_dir).run(stopped, dsn)
 
 
 def _show_metrics(

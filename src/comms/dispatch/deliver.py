@@ -71,7 +71,7 @@ class Pipeline:
         self._recorder = recorder
         self._admission = admission
         self._call_seconds = house.settings.lease_seconds / 3
-        self._marks = Marks(house, owner)
+        self.marks = self._marks = Marks(house, owner)
         self._earlier: Gather[tuple[int, UUID], list[asyncpg.Record]] = Gather(
             self._read_earlier, largest=100
         )

@@ -5,6 +5,7 @@ With the mark goes the message's place under its person's caps: both are written
 
 from __future__ import annotations
 
+from collections import deque
 from typing import NamedTuple
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from comms.dispatch.judge import Crowded, take
 from comms.gather import Gather
 from comms.store import caps, queue
 from comms.store.database import Connection, Pool
+from comms.store.history import Mark
 
 
 class Handover(NamedTuple):
@@ -34,6 +36,8 @@ class Marks:
         self._house = house
         self._owner = owner
         self._groups: Gather[Handover, bool] = Gather(self._write, largest=100)
+        self.acknowledged: deque[Mark] = deque(maxlen=4 * house.settings.worker_concurrency)
+        """One of each group that is known to be written: after a fail-over they must still be there."""
 
     async def submit(self, handover: Handover) -> bool:
         """False where the message is not ours any more; `Crowded` where its place is another's by now."""
@@ -44,11 +48,20 @@ class Marks:
         engine, places = self._house.database.engine, [each.place for each in group]
         if not any(places):
             ours = await self._freeze(engine, group)
+            self._remember(group, ours)
             return [each.key in ours for each in group]
         async with engine.acquire() as connection, connection.transaction():
             has_place = await take(connection, places)
             ours = await self._freeze(connection, [g for g, has in zip(group, has_place, strict=True) if has])
+        self._remember(group, ours)
         return [each.key in ours if has else Crowded() for each, has in zip(group, has_place, strict=True)]
+
+    def _remember(self, group: list[Handover], ours: set[tuple[UUID, int]]) -> None:
+        """A group is written whole or not at all: one of its marks tells of all."""
+        written = next((each.marks[0] for each in group if each.key in ours), None)
+        if written:
+            key = (written.bucket, written.message_id, written.n)
+            self.acknowledged.append(Mark(*key, written.attempt))
 
     async def _freeze(self, connection: Connection | Pool, group: list[Handover]) -> set[tuple[UUID, int]]:
         marks = [mark for each in group for mark in each.marks]

@@ -12,6 +12,7 @@ import os
 from collections.abc import Awaitable, Callable, Hashable
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from uuid import UUID
 
 import asyncpg
@@ -29,6 +30,7 @@ from comms.dispatch.instants import Instants
 from comms.dispatch.lanes import Lanes
 from comms.dispatch.record import Recorder
 from comms.dispatch.sweep import sweep
+from comms.dispatch.witness import Witness
 from comms.providers.kind import Tools
 from comms.store import queue, workers
 from comms.store.database import AWAY, connect_once
@@ -50,9 +52,9 @@ _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Worker:
-    """One worker; `owner` is its name under every claim."""
+    """One worker; `owner` is its name under every claim. What it `remembers_in` a directory outlives it."""
 
-    def __init__(self, house: House, tools: Tools) -> None:
+    def __init__(self, house: House, tools: Tools, remembers_in: Path | None = None) -> None:
         self.owner = UUID(bytes=os.urandom(16), version=4)
         self._house = house
         self._engine = house.database.engine
@@ -64,6 +66,7 @@ class Worker:
         self._pipeline = Pipeline(
             house, self.owner, self._accounts, self._instants, recorder, self._admission
         )
+        self._witness = Witness(house, self.owner, self._pipeline.marks.acknowledged, remembers_in)
         self._emitter = Emitter(house, self.owner)
         self._in_flight: dict[UUID, asyncio.Task[None]] = {}
         self._lease = timedelta(seconds=house.settings.lease_seconds)
@@ -82,7 +85,6 @@ class Worker:
         house = self._house
         beside = [
             asyncio.create_task(self._sweep_now_and_then()),
-            asyncio.create_task(self._report_now_and_then()),
             asyncio.create_task(_repeat(partial(epochs.keep, house), _EPOCHS_EVERY, "key_epochs_wait")),
             asyncio.create_task(
                 _repeat(partial(retention.keep, house, self.owner), _RETENTION_EVERY, "retention_waits")
@@ -91,6 +93,7 @@ class Worker:
             asyncio.create_task(self._emitter.run()),
             asyncio.create_task(keep_canaries(self._house)),
         ]
+        reporting = asyncio.create_task(self._report_now_and_then())
         if dsn:
             beside.append(asyncio.create_task(self._listen(dsn)))
         stopping = asyncio.create_task(stop.wait())
@@ -102,12 +105,15 @@ class Worker:
                 log.warning("claiming_waits", problem=type(error).__name__)
                 await self._sleep(_BACK_OFF)
         await self.drain()
+        reporting.cancel()  # who has left and reports again has lost its memory, and would say so
+        await asyncio.wait([reporting])
         with contextlib.suppress(*AWAY, asyncpg.PostgresError):
             async with asyncio.timeout(_SETTLED):
                 await self._admission.settled()
             await workers.leave(self._engine, self.owner)
         for task in (*beside, stopping):
             task.cancel()
+        self._witness.close()
         await self._accounts.close()
 
     async def once(self) -> int:
@@ -157,12 +163,14 @@ class Worker:
         await self._house.setup.refresh()
         portions = await self._lanes.portions(ahead, limit)
         asked, held, engine = self._house.clock.monotonic(), self._house.setup.held, self._engine
-        self._looks_by_lane = portions is not None
+        self._looks_by_lane, beat = portions is not None, self._witness.beat
         if portions is None:
-            claims = await queue.claim(engine, now, ahead, self._floor, limit, self.owner, self._lease, held)
+            claims = await queue.claim(
+                engine, now, ahead, self._floor, limit, self.owner, self._lease, held, beat
+            )
         elif portions:
             claims = await queue.claim_portions(
-                engine, now, ahead, limit, self.owner, self._lease, held, portions
+                engine, now, ahead, limit, self.owner, self._lease, held, beat, portions
             )
         else:
             return []
@@ -181,8 +189,7 @@ class Worker:
         """
         await self._house.setup.refresh()
         now = self._house.clock.monotonic()
-        epoch, public_url = self._house.setup.epoch, self._house.settings.public_url
-        await workers.report(self._engine, self.owner, epoch, self._lease, public_url)
+        await self._witness.report(self._house.setup.epoch)
         self._reported_at = now
 
     async def _report_now_and_then(self) -> None:
@@ -228,6 +235,8 @@ class Worker:
             self._wake.set()
 
     async def _until_next(self) -> float:
+        if self._witness.is_paused:
+            return _LONGEST_SLEEP
         if self._looks_by_lane:
             return self._soon(self._lanes.until_next())
         asked = self._house.clock.monotonic()

@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 import msgspec
+from msgspec import UNSET
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from comms.actions import sending
 from comms.actions.house import House
 from comms.domain.errors import Refused
 from comms.http import docs_page, links
@@ -19,7 +21,7 @@ from comms.http.pages import STYLE
 from comms.http.routes import ROUTES
 from comms.http.routing import Answer, Call, Resource, Route, refuse, respond, unknown_method
 from comms.http.shapes.health import Health
-from comms.store import setup as rows
+from comms.store import history as rows
 
 _READY_SECONDS = 2.0
 
@@ -36,10 +38,10 @@ async def healthz(_call: Call) -> Answer:
 
 
 async def readyz(call: Call) -> Answer:
-    """The database answers, and soon."""
+    """The database answers, and soon. Where sending is paused it says why, and is ready all the same."""
     async with asyncio.timeout(_READY_SECONDS):
-        await rows.epoch(call.house.database.engine)
-    return Answer(Health("ready"))
+        why = sending.because(await rows.state(call.house.database.engine))
+    return Answer(Health("ready", why or UNSET))
 
 
 OPEN = [

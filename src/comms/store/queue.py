@@ -122,12 +122,14 @@ async def claim(
     owner: UUID,
     lease: timedelta,
     held: Collection[str],
+    beat: int,
 ) -> list[Claim]:
     """Take up to `limit` messages that are due within `ahead` and not before `floor`; oldest first.
 
-    Not those of brands that are `held`.
+    Not those of brands that are `held`; none where the owner's `beat`, its last report, is not known.
     """
-    return await _claims(engine, sql("queue", "claim"), now, ahead, floor, limit, owner, lease, list(held))
+    arguments = (now, ahead, floor, limit, owner, lease, list(held), beat)
+    return await _claims(engine, sql("queue", "claim"), *arguments)
 
 
 async def lanes(engine: Pool, held: Collection[str]) -> list[asyncpg.Record]:
@@ -143,10 +145,11 @@ async def claim_portions(
     owner: UUID,
     lease: timedelta,
     held: Collection[str],
+    beat: int,
     portions: list[Portion],
 ) -> list[Claim]:
     """Take of each template what its portion says, as `claim` does."""
-    arguments = (now, ahead, limit, owner, lease, list(held), *columns(portions))
+    arguments = (now, ahead, limit, owner, lease, list(held), *columns(portions), beat)
     return await _claims(engine, sql("queue", "claim_portions"), *arguments)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from comms.store.database import Pool
@@ -17,9 +18,33 @@ async def wake(engine: Pool) -> None:
     await engine.execute(sql("workers", "wake"), WAKE)
 
 
-async def report(engine: Pool, owner: UUID, epoch: int, lease: timedelta, public_url: str | None) -> None:
-    """A worker lives, and acts by this set-up and that setting."""
-    await engine.execute(sql("workers", "report"), owner, epoch, lease, public_url)
+class Reported(NamedTuple):
+    """What a report is answered: how many it knows of, and in which history; `kept` of the directory's."""
+
+    beat: int
+    kept: int | None
+    history: str
+    cleared: str
+    paused_reason: str | None
+    resumed_at: datetime
+
+
+async def report(
+    engine: Pool,
+    owner: UUID,
+    epoch: int,
+    lease: timedelta,
+    history: str | None = None,
+    witness_id: UUID | None = None,
+    *,
+    vouches: bool = False,
+    public_url: str | None = None,
+) -> Reported:
+    """A worker lives, acts by this set-up and that setting, and has found all that it remembers in this history."""
+    values = (owner, epoch, lease, history, vouches, witness_id, public_url)
+    row = await engine.fetchrow(sql("workers", "report"), *values)
+    assert row is not None  # noqa: S101 - an upsert answers its row
+    return Reported(*row)
 
 
 async def leave(engine: Pool, owner: UUID) -> None:
