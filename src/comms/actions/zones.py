@@ -28,7 +28,8 @@ async def keep_promises(house: House) -> int:
     after = zoned.BEGINNING
     while page := await zoned.waiting(engine, after, _PAGE):
         after = (page[-1]["bucket"], page[-1]["id"])
-        moves = [zoned.Move(row["bucket"], row["id"], row["scheduled_at"], _instant(row)) for row in page]
+        promised = [row for row in page if row["is_promised"]]
+        moves = [zoned.Move(row["bucket"], row["id"], row["scheduled_at"], _instant(row)) for row in promised]
         moves = [each for each in moves if each.was != each.instant]
         if moves:
             moved += await zoned.move(engine, moves, house.clock.sql_now())

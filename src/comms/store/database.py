@@ -47,6 +47,14 @@ _LIMITS = {
 }
 
 
+ENGINE_PLANS = {"enable_seqscan": "off", "enable_bitmapscan": "off"}
+"""What accepts, claims and records names its rows, and takes them in an index's order.
+
+Without this a statement that was planned while its tables were small reads all of them from then on, and a
+claim of a hundred sorts all that is due.
+"""
+
+
 class Use(NamedTuple):
     """How many connections of a pool are at work, wait for some, and may still be opened."""
 
@@ -90,9 +98,8 @@ def _use(name: str, pool: Pool) -> Use:
 
 async def connect(dsn: str) -> Database:
     """Open the pools."""
-    return Database(
-        dsn, await _pool(dsn, "comms_api", 8), await _pool(dsn, "comms_engine", 8), await _pool(dsn, None, 4)
-    )
+    engine = await _pool(dsn, "comms_engine", 8, ENGINE_PLANS)
+    return Database(dsn, await _pool(dsn, "comms_api", 8), engine, await _pool(dsn, None, 4))
 
 
 async def connect_once(dsn: str, name: str = "comms") -> Connection:
@@ -101,8 +108,8 @@ async def connect_once(dsn: str, name: str = "comms") -> Connection:
     return connection
 
 
-async def _pool(dsn: str, role: str | None, size: int) -> Pool:
-    settings = _LIMITS | ({"role": role} if role else {})
+async def _pool(dsn: str, role: str | None, size: int, plans: dict[str, str] | None = None) -> Pool:
+    settings = _LIMITS | ({"role": role} if role else {}) | (plans or {})
     return await asyncpg.create_pool(
         dsn,
         min_size=1,

@@ -36,7 +36,7 @@ async def keep_rules(owner: Pool, release: str) -> None:
 
 
 async def waiting(engine: Pool, after: tuple[int, UUID], limit: int) -> list[asyncpg.Record]:
-    """bucket, id, zone, wall and scheduled_at of the next ones that wait."""
+    """bucket, id, zone, wall, scheduled_at and is_promised of the next ones that wait."""
     return await engine.fetch(sql("zoned", "waiting"), *after, limit)
 
 

@@ -42,10 +42,18 @@ update preference set content = ''::bytea
  where bucket = $1 and brand_id = $2 and person_hash = $3 and substr(content, 1, 1) = '\x01'::bytea;
 
 -- name: empty_suppressions
--- The hash alone goes on: nothing is sent to the address, and nobody can read which it is.
-update suppression set content = ''::bytea
- where (bucket, channel, address_hash) in (select * from unnest($2::int[], $3::text[], $4::bytea[]))
-   and brand_id = $1 and content <> ''::bytea;
+-- The hash alone goes on: nothing is sent to the address, and nobody can read which it is. Those that stand and those
+-- that were lifted are found by an index each.
+with given as (
+  select * from unnest($2::int[], $3::text[], $4::bytea[]) as g (bucket, channel, address_hash)
+), lifted as (
+  update suppression s set content = ''::bytea from given g
+   where s.bucket = g.bucket and s.channel = g.channel and s.address_hash = g.address_hash and s.lifted_at is not null
+     and s.brand_id = $1 and s.content <> ''::bytea
+)
+update suppression s set content = ''::bytea from given g
+ where s.bucket = g.bucket and s.channel = g.channel and s.address_hash = g.address_hash and s.lifted_at is null
+   and s.brand_id = $1 and s.content <> ''::bytea;
 
 -- name: note
 insert into ledger (bucket, brand_id, at, event, actor, request_id) values ($1, $2, $3, 'person_erased', $4, $5);

@@ -12,7 +12,7 @@ select current_setting('server_version') as version,
 select
   (select count(*) from (select from queue where state = 'scheduled' and due_at <= coalesce($1, statement_timestamp())
     order by due_at limit 100000) as waiting) as due,
-  (select count(*) from (select from queue where state = 'sending' limit 100000) as taken) as sending,
+  (select count(*) from (select from queue where lease_until is not null limit 100000) as taken) as sending,
   greatest(0, extract(epoch from coalesce($1, statement_timestamp())
     - (select due_at from queue where state = 'scheduled' order by due_at limit 1)))::float8 as overdue;
 

@@ -151,11 +151,13 @@ returning message_id;
 
 -- name: excuse_lateness
 -- reschedule: scheduled -> scheduled
--- What a hold has made late is as if it were due now: it may be as late again as its template allows.
+-- What a hold has made late is as if it were due now: it may be as late again as its template allows. Along each
+-- template's lane, and no further than what a retry puts off: what waits far ahead is not late.
 update queue q set deadline = coalesce($2, statement_timestamp()) + make_interval(secs => t.max_late)
-  from message m join template t using (template_id)
- where q.brand_id = $1 and q.state = 'scheduled' and q.deadline < coalesce($2, statement_timestamp())
-   and m.bucket = q.bucket and m.id = q.id
+  from template t
+ where t.brand_id = $1 and q.template_id = t.template_id and q.state = 'scheduled'
+   and q.due_at < coalesce($2, statement_timestamp()) + interval '1 day'
+   and q.deadline < coalesce($2, statement_timestamp())
 returning q.id;
 
 -- name: settle_final

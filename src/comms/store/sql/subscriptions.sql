@@ -59,7 +59,8 @@ insert into feed (feed_id, subscription_id, brand_id, position, ends_at, since, 
 values ($1, $2, $3, $6, (select last_value from ledger_n_seq), $4, $5);
 
 -- name: lease
--- Feeds with something to do, and nobody at it: what waits and is due, or entries that were closed since.
+-- Feeds with something to do, and nobody at it: what waits and is due, or entries that were closed since. As a pair the
+-- next entry is one probe; by its number alone a quiet brand's would be looked for among all that others did.
 with closed as (
   select coalesce((select last_n from audit_link order by link desc limit 1), 0) as n
 ), ready as (
@@ -67,8 +68,10 @@ with closed as (
    where s.disabled_at is null and (f.lease_until is null or f.lease_until < coalesce($1, statement_timestamp()))
      and (f.rest_until is null or f.rest_until <= coalesce($1, statement_timestamp()))
      and (f.retry_at <= coalesce($1, statement_timestamp()) or f.ends_at is not null and f.waiting = '[]'
-          or jsonb_array_length(f.waiting) < $5 and exists (select from ledger l where l.brand_id = f.brand_id and l.n > f.position
-                        and l.n <= least(closed.n, f.ends_at)))
+          or jsonb_array_length(f.waiting) < $5 and exists (
+            select from (select l.brand_id, l.n from ledger l where (l.brand_id, l.n) > (f.brand_id, f.position)
+                          order by l.brand_id, l.n limit 1) next
+             where next.brand_id = f.brand_id and next.n <= least(closed.n, f.ends_at)))
    order by f.lease_until nulls first limit $4 for update of f skip locked
 )
 update feed f set owner = $2, lease_until = coalesce($1, statement_timestamp()) + $3::interval

@@ -7,11 +7,13 @@ select zone_rules from installation;
 update installation set zone_rules = $1;
 
 -- name: waiting
--- What was deferred or attempted stands at another time than the promised one, and stays there.
-select q.bucket, q.id, m.zone, m.wall, m.scheduled_at
-  from queue q join message m using (bucket, id)
- where (q.bucket, q.id) > ($1, $2) and q.state = 'scheduled' and m.zone is not null and q.due_at = m.scheduled_at
- order by q.bucket, q.id limit $3;
+-- A window of what waits, whatever is in it. What was deferred or attempted stands at another time than the promised one,
+-- and stays there.
+select q.bucket, q.id, m.zone, m.wall, m.scheduled_at, m.zone is not null and q.due_at = m.scheduled_at as is_promised
+  from (select bucket, id, due_at from queue where (bucket, id) > ($1, $2) and state = 'scheduled'
+         order by bucket, id limit $3) q
+  join message m on m.bucket = q.bucket and m.id = q.id
+ order by q.bucket, q.id;
 
 -- name: move
 -- reschedule: scheduled -> scheduled
