@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import UUID
@@ -20,17 +20,25 @@ def message_id(i: int) -> UUID:
     return UUID(int=(1_700_000_000_000 + i) << 80 | 7 << 76 | (i % 64) << 70 | 0b10 << 62 | i)
 
 
+async def _as_it_is(_: Connection) -> None:
+    """The tables as they were migrated."""
+
+
 @asynccontextmanager
-async def database(postgres: str, name: str, *before: str) -> AsyncIterator[Connection]:
-    """A database of that name on the same server, as its owner; what shall be done `before` it is filled."""
+async def database(
+    postgres: str,
+    name: str,
+    messages: int = MESSAGES,
+    shape: Callable[[Connection], Awaitable[None]] = _as_it_is,
+) -> AsyncIterator[Connection]:
+    """A database of that name on the same server, as its owner; `shape` is called before it is filled."""
     owner = await connect_once(postgres)
     await owner.execute(f"create database {name}")
     connection = await connect_once(postgres.replace("/postgres?", f"/{name}?"))
     try:
         await migrate(connection)
-        for statement in before:
-            await connection.execute(statement)
-        rows = _ROWS.replace(":buckets", ", ".join(map(str, BUCKETS))).replace(":messages", str(MESSAGES))
+        await shape(connection)
+        rows = _ROWS.replace(":buckets", ", ".join(map(str, BUCKETS))).replace(":messages", str(messages))
         await connection.execute(rows)
         yield connection
     finally:

@@ -5,5 +5,6 @@
 drop index queue_lease;
 create index queue_lease on queue (lease_until) where lease_until is not null;
 
--- Unknown messages are few, and were looked for among all that waits.
-create index queue_unknown on queue (brand_id) where state = 'unknown';
+-- Unknown messages are few, and were looked for among all that waits. In other words than `state = 'unknown'`, for the
+-- same reason: who settles one names it.
+create index queue_unknown on queue (brand_id) where lower(state) = 'unknown';

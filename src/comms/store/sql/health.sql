@@ -17,7 +17,8 @@ select
     - (select due_at from queue where state = 'scheduled' order by due_at limit 1)))::float8 as overdue;
 
 -- name: unknown
-select brand_id, count(*) as messages from queue where state = 'unknown' group by brand_id order by brand_id;
+-- Spelled as the index is.
+select brand_id, count(*) as messages from queue where lower(state) = 'unknown' group by brand_id order by brand_id;
 
 -- name: channels
 select distinct brand_id, channel from template where current_version_id is not null order by brand_id, channel;
