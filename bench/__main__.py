@@ -25,6 +25,7 @@ from bench import (
     rotation,
     sealing,
     simulation,
+    waiting,
 )
 from bench.figures import HEADING
 from bench.service import service
@@ -41,6 +42,7 @@ PARTS = {
     "rotation": rotation.measure,
     "sealing": sealing.measure,
     "simulation": simulation.measure,
+    "waiting": waiting.measure,
 }
 
 

@@ -25,7 +25,7 @@ from comms.providers.kind import Tools
 from comms.providers.outward import Outward
 from comms.providers.webhooks import Webhooks
 from comms.settings import Settings
-from comms.store import keys
+from comms.store import cluster, keys
 from comms.store import setup as rows
 from comms.store.database import connect, connect_once
 from comms.store.migrate import migrate
@@ -62,6 +62,16 @@ async def bring_up_to_date(dsn: str) -> list[str]:
     connection = await connect_once(dsn)
     try:
         return await migrate(connection)
+    finally:
+        await connection.close()
+
+
+async def spread_out(dsn: str) -> tuple[list[str], list[str]]:
+    """As `bring_up_to_date` on a distributed PostgreSQL; and the tables that were not spread yet."""
+    connection = await connect_once(dsn)
+    try:
+        await cluster.check(connection)
+        return await migrate(connection), await cluster.spread(connection)
     finally:
         await connection.close()
 

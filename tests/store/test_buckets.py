@@ -232,7 +232,7 @@ DOUBTS: dict[str, Call] = {
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 ALL: dict[str, tuple[str, Call]] = {
-    "queue.peek": ("what is due next lies in any bucket", lambda c: queue.peek(c, [])),
+    "queue.peek": ("what is due next lies in any bucket", lambda c: queue.peek(c, [], LONG_AGO)),
     "queue.claim": (
         "what is due longest lies in any bucket",
         lambda c: queue.claim(c, None, timedelta(), LONG_AGO, 100, OWNER, timedelta(seconds=30), []),

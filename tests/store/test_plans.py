@@ -76,7 +76,6 @@ WHOLE = {
     "audit.count_unchained": "the end of the chain",
     "audit.closed_before": "from the chain's end to a time that somebody names, for a replay",
     "subscriptions.lease": "the end of the chain",
-    "queue.peek": "the first of all that waits: one row from the index's beginning",
     "health.backlog": "bounded walks: the first row, and as many as are being sent",
     "health.unknown": "an index over nothing but unknown messages",
     "keys.live": "stops at its limit; when keys of persons are replaced",

@@ -106,13 +106,17 @@ def demo(once: bool, port: int | None, data_dir: Path | None) -> None:
 
 
 @main.command()
+@click.option("--citus", is_flag=True, help="spread them over the machines of a distributed PostgreSQL")
 @data_dir_option
-def migrate(data_dir: Path | None) -> None:
+def migrate(citus: bool, data_dir: Path | None) -> None:
     """Bring the database's tables up to date. Safe to run twice, and by many at once.
 
     \b
       COMMS_DATABASE_URL=postgresql://comms@db/comms comms migrate
       comms migrate --data-dir ./comms-data
+    With --citus, on a coordinator, they are spread by bucket as well; docs/scaling.md says what runs there.
+    \b
+      COMMS_DATABASE_URL=postgresql://comms@coordinator/comms comms migrate --citus
     """
     from comms import wiring
 
@@ -122,8 +126,14 @@ def migrate(data_dir: Path | None) -> None:
             settings
         )  # a database without the key beside it would look like one whose key is lost
     with wiring.database(settings) as found:
-        applied = asyncio.run(wiring.bring_up_to_date(found.dsn))
-    click.echo("\n".join(f"applied {name}" for name in applied) or "nothing to do")
+        if citus:
+            applied, spread = asyncio.run(wiring.spread_out(found.dsn))
+        else:
+            applied, spread = asyncio.run(wiring.bring_up_to_date(found.dsn)), []
+    done = [f"applied {name}" for name in applied] + [f"spread {name}" for name in spread]
+    click.echo("\n".join(done) or "nothing to do")
+    if citus:
+        click.echo("The tables are spread; this version does not send there yet: see docs/scaling.md.")
 
 
 @main.command(name="settings")

@@ -7,12 +7,13 @@ do. A file that was changed after it was applied is refused: what runs must be w
 from __future__ import annotations
 
 import hashlib
+import re
 from importlib.resources import files
 from typing import NamedTuple
 
 from comms.store.database import Connection
 
-_LOCK = int.from_bytes(hashlib.sha256(b"comms migrations").digest()[:8], "big", signed=True)
+LOCK = int.from_bytes(hashlib.sha256(b"comms migrations").digest()[:8], "big", signed=True)
 
 
 class MigrationRefused(Exception):
@@ -42,17 +43,32 @@ async def migrate(connection: Connection) -> list[str]:
         raise MigrationRefused("comms needs PostgreSQL 15 or newer.")
     async with connection.transaction():
         await connection.execute("set local statement_timeout = 0")  # others' migrations are waited for
-        await connection.execute("select pg_advisory_xact_lock($1)", _LOCK)
+        await connection.execute("select pg_advisory_xact_lock($1)", LOCK)
         applied = await _applied(connection)
         _refuse_changed(applied)
         missing = [migration for migration in migrations() if migration.number not in applied]
         for migration in missing:
-            await connection.execute(migration.sql)
+            for statement in statements(migration.sql):
+                await connection.execute(statement)
             await connection.execute(
                 "insert into migration (number, name, checksum) values ($1, $2, $3)",
                 migration.number, migration.name, migration.checksum,
             )  # fmt: skip
     return [migration.name for migration in missing]
+
+
+def statements(sql: str) -> list[str]:
+    """A file's statements, one by one: together Citus would hand them to its machines as one, and be refused.
+
+    Each ends with the last semicolon of a line that stands outside of dollar quotes.
+    """
+    found, begun = [], ""
+    for line in sql.splitlines(keepends=True):
+        begun += line
+        if re.search(r";\s*(--.*)?$", line) and begun.count("$$") % 2 == 0:
+            found.append(begun)
+            begun = ""
+    return found + [begun] * bool(re.sub(r"--.*", "", begun).strip())
 
 
 async def missing(connection: Connection) -> list[str]:

@@ -106,9 +106,9 @@ class Unknown(NamedTuple):
     decision: dict[str, Any]
 
 
-async def peek(engine: Pool, held: Collection[str]) -> asyncpg.Record:
-    """The database's clock and the next due time of brands that are not held (None: nothing waits)."""
-    row = await engine.fetchrow(sql("queue", "peek"), list(held))
+async def peek(engine: Pool, held: Collection[str], floor: datetime) -> asyncpg.Record:
+    """The database's clock and the next due time from `floor` on of brands that are not held (None: none)."""
+    row = await engine.fetchrow(sql("queue", "peek"), list(held), floor)
     assert row is not None  # noqa: S101 - a select without from answers one row
     return row
 
