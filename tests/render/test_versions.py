@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from comms.domain.errors import Refused, TemplateRefused
 from comms.render.engine import Part
-from comms.render.versions import Source, publish
+from comms.render.versions import Secure, Source, publish
 
 SMS = "Hi {{ name }}, see you at {{ visit.time }}."
 
@@ -218,7 +218,7 @@ def test_a_preview_shows_what_is_missing_by_its_name() -> None:
     version = publish(
         Source("sms", "{{ name }} {{ visit.time | upcase }}{% for x in list %}{{ x.n }}{% endfor %}")
     )
-    assert version.preview({"name": "Ada"}).body == "Ada [VISIT.TIME]"
+    assert version.preview({"name": "Ada"})[0].body == "Ada [VISIT.TIME]"
     assert version.missing({"name": "Ada"}) == ["list", "visit.time"]
 
 
@@ -328,3 +328,36 @@ def test_what_can_never_render_is_refused_when_it_is_published(source: Source, w
 def test_what_depends_on_a_variable_is_left_to_who_gives_it() -> None:
     publish(Source("sms", "{% if a %}x{% endif %}")).prove_fixed()
     publish(Source("email", "<p>{{ unsubscribe_url }}</p>", subject="s")).prove_fixed()
+
+
+PAGE = Secure("{{ title }}", "{{ finding }}")
+
+
+@pytest.mark.parametrize(
+    ("body", "page", "why"),
+    [
+        ("Hi", PAGE, "secure: nothing leads to it"),
+        ("Hi\n{{ secure_link }}", None, "body, line 2: secure_link leads nowhere"),
+        (
+            "{{ secure_link }}",
+            Secure("x", "{{ secure_link }}"),
+            "secure.body, line 1: secure_link leads to this",
+        ),
+        ("{{ secure_link }}", Secure("x", "{% if %}"), "secure.body, line 1"),
+    ],
+)
+def test_a_page_and_its_link_belong_together(body: str, page: Secure | None, why: str) -> None:
+    with pytest.raises(TemplateRefused, match=f"The template's {why}"):
+        publish(Source("sms", body, secure=page))
+
+
+def test_a_page_is_a_cleared_surface_and_is_proved_with_the_rest() -> None:
+    version = publish(Source("sms", "{{ secure_link }}", secure=PAGE, classes={"finding": "phi"}))
+    assert version.variables == ["finding", "title"]
+    given = {"title": "T", "secure_link": "https://x/s/1"}
+    with pytest.raises(Refused, match=r"finding \(secure\.body, line 1\)"):
+        version.prove(given, hipaa=True)
+    version.prove(given | {"finding": "f"}, hipaa=True)
+    assert version.render(given | {"finding": "f"}).body == "https://x/s/1"
+    with pytest.raises(Refused, match="secure page would have an empty"):
+        version.prove(given | {"finding": " "}, hipaa=True)

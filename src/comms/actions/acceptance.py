@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -14,7 +14,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from comms.actions import addresses, devices, permission, persons, supersession
+from comms.actions import addresses, devices, permission, persons, proof, supersession
 from comms.actions.house import House
 from comms.actions.messages import show_message
 from comms.actions.person_keys import Sealing
@@ -161,6 +161,8 @@ async def _read(house: House, request: Request) -> _Asked:
         when = time.read(request.scheduled_at)
     recipient = normalise(request.channel, request.recipient)
     key_hash = brand.cipher.digest("dedup_key", request.dedup_key)
+    if request.options.proof is not None:
+        request = replace(request, options=await proof.hidden(brand, request.options, key_hash))
     return _Asked(request, brand, when, recipient, key_hash, _fingerprint(brand, request, when, recipient))
 
 
@@ -183,6 +185,7 @@ async def _check(
     version = await house.setup.version(version_id)
     reader = addresses.Reader(request.person_id, request.channel, template["category"])
     version.prove(addresses.filled(house, brand, version, reader, request.variables), hipaa=hipaa)
+    proof.require(version, request.options)
     await house.setup.require_route(brand, request.channel, hipaa=hipaa, through=request.through)
     if request.channel == "push":
         await devices.require(house, brand, request.person_id, asked.recipient)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import msgspec
 
@@ -13,9 +14,9 @@ from comms.domain.content import Plain
 from comms.domain.errors import Refused
 from comms.domain.permission import TRANSACTIONAL
 from comms.privacy import addresses
-from comms.render.versions import Version
+from comms.render.versions import RESERVED, Version
 
-_PATHS: dict[addresses.Purpose, str] = {"unsubscribe": "u", "preferences": "p"}
+_PATHS: dict[addresses.Purpose, str] = {"unsubscribe": "u", "preferences": "p", "secure": "s"}
 
 _UNSUBSCRIBE_LIVES = timedelta(days=731)
 """As long as a mail is likely to be found again; 15 U.S.C. 7704(a)(3) asks for thirty days."""
@@ -26,6 +27,10 @@ _PREFERENCES_LIVE = timedelta(days=90)
 
 _LONGEST_HEADER = 960
 """Characters: a line of a mail has 998 (RFC 5322, section 2.1.1). Names of that length are nobody's."""
+
+
+NO_MESSAGE = UUID(int=0)
+"""Of a message that is only tried: its links lead nowhere, and are as long as others."""
 
 
 class Reader(NamedTuple):
@@ -45,12 +50,17 @@ class Opened(NamedTuple):
 
 def preferences(house: House, brand: Brand, person_id: str, expires: datetime) -> str:
     """Where the person may change what the brand sends, until `expires`."""
-    return _address(house, brand, "preferences", [person_id], expires)
+    return _address(house, brand, "preferences", _said(person_id), expires)
 
 
 def unsubscribe(house: House, brand: Brand, reader: Reader) -> str:
     """Where the person may withdraw consent to the category on the channel."""
-    return _address(house, brand, "unsubscribe", list(reader), house.clock.now() + _UNSUBSCRIBE_LIVES)
+    return _address(house, brand, "unsubscribe", _said(*reader), house.clock.now() + _UNSUBSCRIBE_LIVES)
+
+
+def secure(house: House, brand: Brand, message_id: UUID, expires: datetime) -> str:
+    """Where the message's secure page is, until `expires`."""
+    return _address(house, brand, "secure", Plain(message_id.bytes), expires)
 
 
 def one_click(house: House, brand: Brand, reader: Reader) -> str | None:
@@ -62,7 +72,12 @@ def one_click(house: House, brand: Brand, reader: Reader) -> str | None:
 
 
 def filled(
-    house: House, brand: Brand, version: Version, reader: Reader, variables: dict[str, Any]
+    house: House,
+    brand: Brand,
+    version: Version,
+    reader: Reader,
+    variables: dict[str, Any],
+    message_id: UUID = NO_MESSAGE,
 ) -> dict[str, Any]:
     """The variables, with those of ours that the version reads; 422 `no_public_url` where there is none."""
     ours = {}
@@ -71,13 +86,15 @@ def filled(
     if "preferences_url" in version.reserved:
         ends = house.clock.now() + _PREFERENCES_LIVE
         ours["preferences_url"] = preferences(house, brand, reader.person_id, ends)
+    if "secure_link" in version.reserved and version.page_lives is not None:
+        ours["secure_link"] = secure(house, brand, message_id, house.clock.now() + version.page_lives)
     return variables | ours
 
 
 def unfillable(house: House, category: str) -> dict[str, str]:
     """Variables of ours that can't be filled in a template of the category, and why."""
     if not house.settings.public_url:
-        return dict.fromkeys(("preferences_url", "unsubscribe_url"), "needs COMMS_PUBLIC_URL; set it first.")
+        return dict.fromkeys(RESERVED, "needs COMMS_PUBLIC_URL; set it first.")
     if category == TRANSACTIONAL:
         why = "has nothing to withdraw: the template's category is transactional."
         return {"unsubscribe_url": why}
@@ -86,36 +103,50 @@ def unfillable(house: House, category: str) -> dict[str, str]:
 
 async def opened(house: House, signed: str, purpose: addresses.Purpose) -> Opened:
     """What it says; 404 `bad_link` where we did not make it so, 410 `expired_link` where it has ended."""
+    brand, plain = await _read(house, signed, purpose)
+    said = msgspec.json.decode(plain, type=list[str])
+    if purpose == "preferences":
+        person = await house.keys.one(brand, brand.cipher.digest("person_id", said[0]))
+        if person.is_destroyed:  # what was chosen would make the person anew; who unsubscribes only forbids
+            raise expired()
+    return Opened(brand, said)
+
+
+async def opened_secure(house: House, signed: str) -> tuple[Brand, UUID]:
+    """Whose message's secure page it leads to; refused as above."""
+    brand, plain = await _read(house, signed, "secure")
+    return brand, UUID(bytes=bytes(plain))
+
+
+async def _read(house: House, signed: str, purpose: addresses.Purpose) -> tuple[Brand, Plain]:
     await house.setup.refresh()
     try:
         brand = await house.setup.brand(addresses.brand_of(signed))
         if brand is None:
             raise _bad_link()
-        plain = addresses.read(brand.cipher, signed, purpose, house.clock.now())
+        return brand, addresses.read(brand.cipher, signed, purpose, house.clock.now())
     except addresses.NotSigned:
         raise _bad_link() from None
     except addresses.Expired:
-        raise _expired() from None
-    said = msgspec.json.decode(plain, type=list[str])
-    if purpose == "preferences":
-        person = await house.keys.one(brand, brand.cipher.digest("person_id", said[0]))
-        if person.is_destroyed:  # what was chosen would make the person anew; who unsubscribes only forbids
-            raise _expired()
-    return Opened(brand, said)
+        raise expired() from None
+
+
+def _said(*members: str) -> Plain:
+    return Plain(msgspec.json.encode(members))
 
 
 def _address(
-    house: House, brand: Brand, purpose: addresses.Purpose, said: list[str], expires: datetime
+    house: House, brand: Brand, purpose: addresses.Purpose, content: Plain, expires: datetime
 ) -> str:
     public = house.settings.public_url
     if not public:
         raise Refused(422, "no_public_url", "Signed addresses need COMMS_PUBLIC_URL; set it.")
-    content = Plain(msgspec.json.encode(said))
     signed = addresses.sign(brand.cipher, brand.brand_id, purpose, content, expires)
     return f"{public.rstrip('/')}/{_PATHS[purpose]}/{signed}"
 
 
-def _expired() -> Refused:
+def expired() -> Refused:
+    """410: the link has ended, or what it led to."""
     return Refused(410, "expired_link", "This link has expired. Follow the one in a newer message.")
 
 

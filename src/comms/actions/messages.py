@@ -9,13 +9,15 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from comms.actions import addresses, explanation, persons
+from comms.actions import addresses, explanation, persons, proof
 from comms.actions.house import House
+from comms.actions.recipients import addressed
 from comms.domain import schedule as time
 from comms.domain.caller import Caller
 from comms.domain.content import ERASED, Plain, Sealed
 from comms.domain.errors import Refused, not_found
 from comms.domain.ids import bucket_of, bucket_of_digest
+from comms.domain.options import Options
 from comms.domain.schedule import When, show
 from comms.privacy.cipher import PersonCipher
 from comms.store import caps
@@ -185,6 +187,8 @@ async def _apply(
     version = await house.setup.version(version_id)
     reader = addresses.Reader(person_id, row["channel"], template["category"])
     version.prove(addresses.filled(house, brand, version, reader, variables), hipaa=row["hipaa"])
+    if version.page_lives is not None:
+        proof.require(version, await _options(connection, person, row))
     await house.setup.require_route(brand, row["channel"], hipaa=row["hipaa"])
     sealed = person.seal(Plain(msgspec.json.encode(variables)), row["id"], "variables")
     changed = [name for name in ("scheduled_at", "variables") if getattr(asked, name) is not None]
@@ -228,6 +232,11 @@ def too_late(status: str, what: str) -> Refused:
         )
     code = "not_changeable" if what == "changed" else "not_cancellable"
     return Refused(409, code, f"The message is {status} and can't be {what}.")
+
+
+async def _options(connection: Any, person: PersonCipher, row: asyncpg.Record) -> Options:
+    sealed = await rows.options(connection, row["bucket"], row["id"])
+    return addressed(person, row["id"], Sealed(row["address"]), sealed).options
 
 
 async def show_message(house: House, row: asyncpg.Record) -> dict[str, Any]:

@@ -136,10 +136,12 @@ async def render(
     version = await house.setup.version(row["version_id"])
     if strict:
         version.check(payload)
-    rendered = version.preview(payload)
+    rendered, page = version.preview(payload)
     absent = version.missing(payload)
     shown = {"subject": rendered.subject, "body": rendered.body, "missing_variables": absent}
-    details = _sms_details(rendered.body) if template["channel"] == "sms" else None
+    details = _sms_details(rendered.body) if template["channel"] == "sms" else {}
+    if page is not None:
+        details["secure"] = {"title": page.title, "body": page.body}
     return {**shown, **({"details": details} if details else {})}
 
 
@@ -171,8 +173,12 @@ def show_version(row: asyncpg.Record) -> dict[str, Any]:
         "variables": row["variables"],
         "created_by": row["created_by"],
         "created_at": show(row["created_at"]),
-        "details": {"locale": row["locale"], "draft": row["published_at"] is None},
+        "details": {"locale": row["locale"], "draft": row["published_at"] is None, **_secure(row["source"])},
     }
+
+
+def _secure(source: dict[str, Any]) -> dict[str, Any]:
+    return {"secure": source["secure"]} if source.get("secure") else {}
 
 
 def _sms_details(body: str) -> dict[str, Any]:

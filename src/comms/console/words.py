@@ -36,6 +36,10 @@ _EVENT = {
     "opened": "Opened",
     "clicked": "A link was clicked",
     "read": "Read",
+    "page_opened": "The secure page was opened",
+    "page_refused": "The secure page was asked for with a wrong answer",
+    "page_locked": "The secure page was locked after too many wrong answers",
+    "page_recalled": "The secure page was recalled",
     "unsubscribed": "Unsubscribed",
 }
 

@@ -187,7 +187,7 @@ class Pipeline:
         variables = msgspec.json.decode(work.person.open(work.claim.variables, work.id, "variables"))
         version = await self._house.setup.version(work.claim.version_id)
         reader = addresses.Reader(work.person_id, work.claim.channel, work.category)
-        made = version.render(addresses.filled(self._house, work.brand, version, reader, variables))
+        made = version.render(addresses.filled(self._house, work.brand, version, reader, variables, work.id))
         content = replace(made, unsubscribe_url=addresses.one_click(self._house, work.brand, reader))
         if work.claim.channel != "push":
             return [_new_delivery(work, 0, work.recipient, content, None)]

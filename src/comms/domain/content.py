@@ -35,3 +35,11 @@ class Rendered:
     text: str | None = None
     action_url: str | None = None
     unsubscribe_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SecurePage:
+    """What waits behind a message's `secure_link`: text, shown once, to who gives the proof."""
+
+    title: str
+    body: str

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from comms.actions import sending
 from comms.actions.house import House
 from comms.domain.errors import Refused
-from comms.http import docs_page, links
+from comms.http import docs_page, links, secure_pages
 from comms.http.metrics import Metered, show_metrics
 from comms.http.openapi import document
 from comms.http.pages import STYLE
@@ -61,7 +61,7 @@ OPEN = [
 _OBSERVED = [route for route in OPEN if route.path != "/readyz"]
 
 
-_ALL = [*ROUTES, *links.ROUTES, *OPEN]
+_ALL = [*ROUTES, *links.ROUTES, *secure_pages.PAGES, *OPEN]
 
 DOCUMENT = document(_ALL)
 """OpenAPI 3.1: what is written of the service and what is served are one."""

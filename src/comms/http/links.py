@@ -9,13 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any, NamedTuple
-from urllib.parse import parse_qs
 
 from comms.actions import addresses, choices, consents
 from comms.actions.choices import Topic
 from comms.domain.caller import Caller
-from comms.domain.errors import invalid
-from comms.http.pages import page, refused_page
+from comms.http.pages import form, page, refused_page
 from comms.http.routing import Answer, Call, Route, read_body
 
 _CHANNELS = {
@@ -24,7 +22,6 @@ _CHANNELS = {
     "push": ("as notifications on your devices", "As notifications on your devices"),
     "in_app": ("in the app", "In the app"),
 }
-_MOST_FIELDS = 4000
 _BAD_LINK = {404: ("bad_link",), 410: ("expired_link",)}
 
 
@@ -64,11 +61,11 @@ async def show_preferences(call: Call) -> Answer:
 async def save_preferences(call: Call) -> Answer:
     """Take what was chosen among what was shown."""
     brand, [person_id] = await addresses.opened(call.house, call.request.path_params["signed"], "preferences")
-    form = _form(await read_body(call.request))
-    wanted = [] if "nothing" in form else form.get("on", [])
+    sent = form(await read_body(call.request))
+    wanted = [] if "nothing" in sent else sent.get("on", [])
     caller = _holder(call, choices.SOURCE, brand.brand_id, person_id)
     chosen = await choices.choose(
-        call.house, caller, brand, person_id, _topics(form.get("shown", [])), _topics(wanted)
+        call.house, caller, brand, person_id, _topics(sent.get("shown", [])), _topics(wanted)
     )
     return _preferences_page(brand.settings.name, chosen, saved=True)
 
@@ -76,13 +73,6 @@ async def save_preferences(call: Call) -> Answer:
 def _holder(call: Call, actor: str, brand_id: str, person_id: str) -> Caller:
     """Who holds the link: that person, and nobody else."""
     return Caller(actor, brand_id, frozenset(), call.caller.request_id, person_id)
-
-
-def _form(body: bytes) -> dict[str, list[str]]:
-    try:
-        return parse_qs(body.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
-    except ValueError:  # UnicodeDecodeError is one
-        raise invalid("What was sent is not this page's form.") from None
 
 
 def _topics(values: Iterable[str]) -> set[Topic]:

@@ -224,6 +224,7 @@ _UNACCEPTABLE = (
     "missing_variables",
     "does_not_render",
     "phi_on_open_surface",
+    "missing_proof",
     "no_route",
 )
 _NEW = ("unknown_brand", "invalid_recipient")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from comms.domain.errors import Refused
+from comms.domain.errors import Refused, invalid
 from comms.http.routing import Answer
 
 _HTML = Path(__file__).with_name("html")
@@ -28,6 +29,7 @@ HEADERS = {
 
 STYLE = (_HTML / "pages.css").read_bytes()
 
+_MOST_FIELDS = 4000
 _NOT_NOW = "It is our fault, not yours. Try again in a few minutes."
 
 
@@ -42,3 +44,11 @@ def refused_page(refused: Refused) -> Answer:
     sentence = _NOT_NOW if refused.status >= 500 else refused.message
     made = page("refused", refused.status, brand=None, sentence=sentence)
     return Answer(made.body, made.status, {**refused.headers, **made.headers})
+
+
+def form(body: bytes) -> dict[str, list[str]]:
+    """What a page's form sent, by name; 422 where it is none."""
+    try:
+        return parse_qs(body.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+    except ValueError:  # UnicodeDecodeError is one
+        raise invalid("What was sent is not this page's form.") from None

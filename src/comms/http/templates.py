@@ -42,9 +42,9 @@ async def list_templates(call: Call) -> Answer:
 async def create_version(call: Call) -> Answer:
     """Prove a version and publish it."""
     body: CreateVersion = call.body
-    given = msgspec.structs.asdict(body)
+    given = msgspec.to_builtins(body)
     for name in ("locale", "draft"):
-        del given[name]
+        given.pop(name, None)
     wanted = call.path_id("template")
     made = await templates.add_version(
         call.house, call.caller, wanted, given, locale=body.locale, draft=body.draft

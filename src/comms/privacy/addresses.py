@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 from comms.domain.content import Plain
 from comms.privacy.cipher import Cipher
 
-Purpose = Literal["unsubscribe", "preferences"]
+Purpose = Literal["unsubscribe", "preferences", "secure"]
 
 _VERSION = b"\x01"
 _KEY = "signed address"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from comms.domain.content import Rendered
+from comms.domain.content import Rendered, SecurePage
 from comms.domain.errors import Refused, TemplateRefused
 from comms.domain.segments import segments
 from comms.render.analysis import Keys, Need, is_missing, needs
@@ -24,7 +25,7 @@ _OPEN = {
 }
 """Surfaces that anybody may read who holds the telephone, or carries the message."""
 
-RESERVED = ("preferences_url", "unsubscribe_url")
+RESERVED = ("preferences_url", "secure_link", "unsubscribe_url")
 """Variables that are ours to fill: signed addresses of the person's own. A caller's do not count."""
 
 _SOME_ADDRESS = "https://comms.example/u/signed"
@@ -41,6 +42,18 @@ _PUSH_BYTES = 4096
 """The smallest limit of the push services: APNs, FCM."""
 
 
+WEEK = 604_800
+
+
+@dataclass(frozen=True, slots=True)
+class Secure:
+    """What stands behind `secure_link`, as text: a cleared surface. The link lives `expires_in` seconds."""
+
+    title: str
+    body: str
+    expires_in: int = WEEK
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """What a template's author wrote. `classes` says public, pii or phi of a variable."""
@@ -50,6 +63,7 @@ class Source:
     subject: str | None = None
     text: str | None = None
     action_url: str | None = None
+    secure: Secure | None = None
     classes: dict[str, str] = field(default_factory=dict)
 
 
@@ -62,8 +76,11 @@ class Version:
         self.channel = source.channel
         self._classes = {tuple(path.split(".")): kind for path, kind in source.classes.items()}
         self._parts = _compile(source)
+        self._page = _compile_page(source.secure)
+        self.page_lives = timedelta(seconds=source.secure.expires_in) if source.secure else None
         self._preheaders = preheaders(self._parts["body"].source) if source.channel == "email" else []
-        read = [need for part in self._parts.values() for need in needs(part)]
+        parts = (*self._parts.values(), *self._page.values())
+        read = [need for part in parts for need in needs(part)]
         self.needs = tuple(need for need in read if need.root not in RESERVED)
         self._ours = [need for need in read if need.root in RESERVED]
         self.reserved = frozenset(need.root for need in self._ours)
@@ -98,6 +115,21 @@ class Version:
             if why:
                 raise TemplateRefused("invalid_template", need.place, need.line, f"{need.path} {why}")
 
+    def check_secure(self) -> None:
+        """Refuse a page that nothing leads to, and a link that leads to none."""
+        places = {need.place: need for need in self._ours if need.root == "secure_link"}
+        within = next((need for place, need in places.items() if place in self._page), None)
+        if within is not None:
+            why = "secure_link leads to this very page; write it where the page is announced."
+            raise TemplateRefused("invalid_template", within.place, within.line, why)
+        if places and not self._page:
+            [first, *_] = places.values()
+            why = "secure_link leads nowhere; give the version a secure part."
+            raise TemplateRefused("invalid_template", first.place, first.line, why)
+        if self._page and not places:
+            why = "nothing leads to it; write {{ secure_link }} where it is announced."
+            raise TemplateRefused("invalid_template", "secure", None, why)
+
     def missing(self, variables: dict[str, Any]) -> list[str]:
         """What is needed and not there, by its path."""
         return sorted({need.path for need in self._required if is_missing(need.keys, variables)})
@@ -109,7 +141,9 @@ class Version:
         if hipaa:
             self.check_surfaces(undeclared_is_phi=True)
         self.check(variables)
-        self._made(variables, partial(Part.render, seconds=LONGEST / 4))
+        hurried = partial(Part.render, seconds=LONGEST / 4)
+        self._made(variables, hurried)
+        self._made_page(variables, hurried)
 
     def prove_fixed(self) -> None:
         """Refuse what reads nothing of its caller's and does not render: it never will."""
@@ -120,12 +154,16 @@ class Version:
         """The message; 422 `does_not_render` where the template can't work with these values."""
         return self._made(variables, Part.render)
 
-    def preview(self, variables: dict[str, Any]) -> Rendered:
-        """The same, with what is missing shown by its name."""
+    def page(self, variables: dict[str, Any]) -> SecurePage | None:
+        """What stands behind the message's `secure_link`; None where it has none."""
+        return self._made_page(variables, Part.render)
+
+    def preview(self, variables: dict[str, Any]) -> tuple[Rendered, SecurePage | None]:
+        """Both, with what is missing shown by its name."""
         given: dict[str, Any] = without_nulls(variables)
         for need in self._required:
             _make_room(given, need.keys[:-1])
-        return self._made(given, Part.preview)
+        return self._made(given, Part.preview), self._made_page(given, Part.preview)
 
     def _surface(self, need: Need) -> str:
         """Where a reader sees it: a body's hidden beginning is shown beside the subject."""
@@ -148,6 +186,18 @@ class Version:
         _check(self.channel, rendered)
         return rendered
 
+    def _made_page(
+        self, variables: dict[str, Any], make: Callable[[Part, dict[str, Any]], str]
+    ) -> SecurePage | None:
+        if not self._page:
+            return None
+        given = without_nulls(variables)
+        title, body = (make(part, given) for part in self._page.values())
+        page = SecurePage(_BREAKS.sub(" ", title).strip(), body)
+        if not page.title or not page.body.strip():
+            raise _does_not_render("Its secure page would have an empty title or body.")
+        return page
+
 
 def _make_room(variables: dict[str, Any], parents: Keys) -> None:
     """What a missing variable belongs to, empty: so it is missed by its whole path."""
@@ -164,11 +214,20 @@ def publish(source: Source) -> Version:
         raise TemplateRefused("invalid_template", "subject", None, "this channel needs a subject.")
     version = Version(source)
     version.check_surfaces(undeclared_is_phi=False)
+    version.check_secure()
     return version
 
 
 def _compile(source: Source) -> dict[str, Part]:
     return {place: Part(text, place, escape=escape) for place, text, escape in _texts(source)}
+
+
+def _compile_page(secure: Secure | None) -> dict[str, Part]:
+    """Title and body. They are text: whoever shows them escapes them."""
+    if secure is None:
+        return {}
+    texts = {"secure.title": secure.title, "secure.body": secure.body}
+    return {place: Part(text, place) for place, text in texts.items()}
 
 
 def _texts(source: Source) -> Iterator[tuple[str, str, bool]]:

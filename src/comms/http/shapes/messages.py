@@ -145,6 +145,14 @@ class Settle(Struct, frozen=True, forbid_unknown_fields=True):
     outcome: Literal["sent", "failed", "retry"]
 
 
+class Recalled(Struct, frozen=True):
+    """A secure page that shows nothing any more; `opened_at`: when it was shown before, if it was."""
+
+    message_id: str
+    recalled_at: str
+    opened_at: str | None
+
+
 class TimelineEntry(Struct, frozen=True, omit_defaults=True):
     """One thing that happened."""
 

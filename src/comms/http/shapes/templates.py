@@ -44,6 +44,14 @@ class TemplateList(Struct, frozen=True):
     next_cursor: str | UnsetType = UNSET
 
 
+class SecurePart(Struct, frozen=True, forbid_unknown_fields=True):
+    """What stands behind `secure_link`: Liquid, shown as text. The link ends after `expires_in` seconds."""
+
+    title: Annotated[str, Meta(min_length=1)]
+    body: Annotated[str, Meta(min_length=1)]
+    expires_in: Annotated[int, Meta(ge=60, le=7_776_000)] = 604_800
+
+
 class CreateVersion(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What a version says, in the language `locale`; `body` is Liquid: for e-mail HTML or MJML, else text."""
 
@@ -51,6 +59,7 @@ class CreateVersion(Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     subject: str | None = None
     text: str | None = None
     action_url: str | None = None
+    secure: SecurePart | None = None
     locale: Locale | None = None
     classes: dict[str, Literal["public", "pii", "phi"]] = {}
     draft: bool = False
