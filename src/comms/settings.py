@@ -6,6 +6,7 @@ import difflib
 import os
 import re
 from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -56,6 +57,17 @@ class Settings(Struct, frozen=True, kw_only=True):
     public_url: Annotated[
         str | None, Meta(description="our address as recipients and providers see it, https://...")
     ] = None
+    introspection_url: Annotated[
+        str | None,
+        Meta(description="where tokens of others are asked about (RFC 7662), https://...; unset: only ours"),
+    ] = None
+    introspection_client_id: Annotated[str | None, Meta(description="as whom we ask there")] = None
+    introspection_client_secret: Annotated[str | None, Meta(description="the secret that goes with it")] = (
+        None
+    )
+    introspection_client_secret_file: Annotated[
+        Path | None, Meta(description="a file that holds that secret")
+    ] = None
     schedule_horizon_days: Annotated[
         int, Meta(description="how far ahead a message may be scheduled, in days", ge=1, le=36_500)
     ] = 731  # two years, one of them a leap year
@@ -80,7 +92,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = "info"
 
     def __repr__(self) -> str:
-        """Without the values: two of them are secrets."""
+        """Without the values: some of them are secrets."""
         return "Settings(...)"
 
 
@@ -98,7 +110,23 @@ def load(environ: Mapping[str, str] = os.environ, env_file: Path = Path(".env"))
         )
     if loaded.public_url and not _is_public(loaded.public_url):
         raise BadSetting("COMMS_PUBLIC_URL is no address to build on: https://comms.example.org is one.")
+    _check_introspection(loaded)
     return loaded
+
+
+def _check_introspection(loaded: Settings) -> None:
+    """Tokens are shown there: by TLS alone, unless nothing leaves this machine."""
+    url = loaded.introspection_url
+    if not url:
+        return
+    if not _is_public(url) or not (url.startswith("https://") or _is_loopback(urlsplit(url).hostname or "")):
+        raise BadSetting("COMMS_INTROSPECTION_URL must be https, or http on loopback.")
+    secret = loaded.introspection_client_secret or loaded.introspection_client_secret_file
+    if not loaded.introspection_client_id or not secret:
+        raise BadSetting(
+            "COMMS_INTROSPECTION_URL needs COMMS_INTROSPECTION_CLIENT_ID, and "
+            "COMMS_INTROSPECTION_CLIENT_SECRET or COMMS_INTROSPECTION_CLIENT_SECRET_FILE."
+        )
 
 
 def describe(settings: Settings | type[Settings] = Settings) -> list[tuple[str, str, str, str]]:
@@ -123,6 +151,14 @@ def _is_public(url: str) -> bool:
         parts = urlsplit(url)
         known = parts.scheme in {"https", "http"} and bool(parts.hostname) and parts.port != 0
         return known and re.fullmatch(r"[A-Za-z0-9._~:/\[\]%-]+", url) is not None
+    except ValueError:
+        return False
+
+
+def _is_loopback(host: str) -> bool:
+    """The name that is kept for it (RFC 6761, section 6.3), or one of its addresses."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
 

@@ -14,6 +14,7 @@ import structlog
 from comms.actions import events, health, inbox
 from comms.actions.acceptor import Acceptor
 from comms.actions.house import House
+from comms.actions.introspection import Client, Introspection
 from comms.actions.setup import Setup
 from comms.clock import Clock
 from comms.embedded_postgres import CannotStart, EmbeddedPostgres, running_dsn
@@ -24,7 +25,7 @@ from comms.providers.http import Http
 from comms.providers.kind import Tools
 from comms.providers.outward import Outward
 from comms.providers.webhooks import Webhooks
-from comms.settings import Settings
+from comms.settings import BadSetting, Settings
 from comms.store import cluster, keys
 from comms.store import setup as rows
 from comms.store.database import connect, connect_once
@@ -88,8 +89,18 @@ async def house(
         await _check_keys(dsn, master, epochs, clock)
         async with Http() as http:
             setup, acceptor = Setup(database, master, clock, epochs), Acceptor(database, clock)
-            webhooks = Webhooks(http)
-            yield House(database, setup, acceptor, clock, settings, webhooks, traces=traces, outward=outward)
+            platform, hooks = _platform(settings, http, clock), Webhooks(http)
+            yield House(
+                database,
+                setup,
+                acceptor,
+                clock,
+                settings,
+                hooks,
+                traces=traces,
+                outward=outward,
+                platform=platform,
+            )
     finally:
         await traces.close()
         await outward.close()
@@ -143,6 +154,20 @@ def master_key(settings: Settings) -> MasterKey:
         return MasterKey(path.read_text())
     except OSError as error:
         raise MasterKeyWrong(f"The master key's file can't be read: {error.strerror}.") from None
+
+
+def _platform(settings: Settings, http: Http, clock: Clock) -> Introspection | None:
+    """Who knows the tokens that are not ours, if anybody does."""
+    if settings.introspection_url is None:
+        return None
+    secret = settings.introspection_client_secret
+    if secret is None and (path := settings.introspection_client_secret_file):
+        try:
+            secret = path.read_text().strip()
+        except (OSError, UnicodeDecodeError):
+            raise BadSetting("COMMS_INTROSPECTION_CLIENT_SECRET_FILE can't be read as text.") from None
+    client = Client(settings.introspection_url, settings.introspection_client_id or "", secret or "")
+    return Introspection(http, client, clock)
 
 
 def _make_key(path: Path) -> bool:

@@ -11,6 +11,7 @@ import asyncpg
 
 from comms.actions import retention, sending, watching
 from comms.actions.house import House
+from comms.actions.introspection import Introspection
 from comms.domain.ids import first_id
 from comms.domain.schedule import show
 from comms.providers.catalogue import KINDS
@@ -59,6 +60,8 @@ async def examine(house: House) -> list[Finding]:
     ]
     findings += [_canary(row) for row in await canaries.found(house.database.owner, house.clock.sql_now())]
     findings += await _unheard(house)
+    if house.platform is not None:
+        findings.append(await _platform(house.platform))
     findings += await _unchained(house)
     findings += await _retained(house)
     if await rows.refusable(house.database.owner):
@@ -79,6 +82,14 @@ def _sending(state: history.State) -> Finding:
         )
         return Finding("sending", f"waits: another history ({state.history}) than {state.cleared}", advice)
     return Finding("sending", "on")
+
+
+async def _platform(platform: Introspection) -> Finding:
+    """Does whoever issues others' tokens answer us?"""
+    if await platform.answers():
+        return Finding("tokens of others", "the introspection answers")
+    advice = "check COMMS_INTROSPECTION_URL, its client and secret; until then such tokens get 503"
+    return Finding("tokens of others", "the introspection does not answer", advice)
 
 
 def _resting(each: breaker.Standing) -> Finding:

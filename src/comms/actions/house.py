@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from comms.actions.acceptor import Acceptor
 from comms.actions.doorbell import Doorbell
+from comms.actions.introspection import Introspection
 from comms.actions.person_keys import PersonKeys
 from comms.actions.setup import Setup
 from comms.clock import Clock
@@ -36,6 +37,8 @@ class House:
     """Whom it tells what it does, and how long that takes; who builds a house closes it."""
     outward: Outward = field(default_factory=Outward)
     """Calls to those who want to hear of events."""
+    platform: Introspection | None = None
+    """Knows the tokens that are not ours; None: there are no others."""
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the process ends: nothing new is begun, and who waits is told what is known."""
     doorbell: Doorbell = field(init=False)

@@ -13,7 +13,7 @@ from comms.actions.house import House
 from comms.actions.setup import Brand
 from comms.domain.caller import ANY, SCOPES, Caller
 from comms.domain.content import Plain, Sealed
-from comms.domain.errors import Refused, invalid
+from comms.domain.errors import Refused, invalid, invalid_token
 from comms.domain.schedule import show
 from comms.privacy.cipher import Erased
 from comms.store import setup as rows
@@ -87,14 +87,16 @@ async def revoke(house: House, caller: Caller, name: str) -> bool:
 
 
 async def authenticate(house: House, token: str, request_id: UUID) -> Caller:
-    """Who holds this token; 401 `invalid_token` where it is unknown, revoked or expired."""
+    """Who holds this token; 401 `invalid_token` where it is unknown, revoked or expired.
+
+    Those of ours are known by their beginning, and never shown to the platform that issues others.
+    """
+    if house.platform is not None and not token.startswith(PREFIX):
+        return await house.platform.caller(token, request_id)
     await house.setup.refresh()
     row = await house.setup.token(_digest(token)) if token.startswith(PREFIX) else None
     if row is None or _is_over(row["expires_at"], house.clock.now()):
-        challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
-        raise Refused(
-            401, "invalid_token", "The token is unknown, expired or revoked; use another one.", challenge
-        )
+        raise invalid_token()
     person = await _open_person(house, row) if row["person"] is not None else None
     return Caller(row["name"], row["brand_id"], frozenset(row["scopes"]), request_id, person)
 
@@ -124,13 +126,13 @@ async def _seal_person(
 async def _open_person(house: House, row: asyncpg.Record) -> str:
     brand = await house.setup.brand(row["brand_id"])
     if brand is None:
-        raise Refused(401, "invalid_token", "The token's brand is not there any more.")
+        raise invalid_token("The token's brand is not there any more.")
     sealed = Sealed(row["person"])
     person = await house.keys.one(brand, row["person_hash"]) if row["person_hash"] else brand.cipher
     try:
         return person.open(sealed, row["token_id"], "person").decode()
     except Erased:
-        raise Refused(401, "invalid_token", "The token's person was erased.") from None
+        raise invalid_token("The token's person was erased.") from None
 
 
 async def listed(house: House) -> list[tuple[str, str, str, str]]:

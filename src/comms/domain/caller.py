@@ -20,6 +20,17 @@ SCOPES = (
 )
 
 
+def scopes_of(said: str) -> frozenset[str]:
+    """Those of ours among an issuer's, apart by blanks (RFC 6749, section 3.3).
+
+    `manage` is to read and to write: `manage:messages` is both of ours. What is unknown allows nothing.
+    """
+    asked = set(said.split(" "))
+    if "manage:messages" in asked:
+        asked |= {"read:messages", "write:messages"}
+    return frozenset(asked.intersection(SCOPES))
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """One call's token: `brand_id` is `*` for any brand; `person_id` is set for a person's own token."""

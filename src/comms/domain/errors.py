@@ -49,3 +49,11 @@ def invalid(message: str) -> Refused:
 def not_found(what: str) -> Refused:
     """404: there is no such row, or it is another brand's."""
     return Refused(404, "not_found", f"There is no such {what}, or it belongs to another brand.")
+
+
+def invalid_token(
+    message: str = "The token is unknown, expired or revoked; use another one.",
+) -> Refused:
+    """401 with the challenge of RFC 6750, section 3."""
+    challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+    return Refused(401, "invalid_token", message, challenge)
