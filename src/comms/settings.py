@@ -68,6 +68,14 @@ class Settings(Struct, frozen=True, kw_only=True):
     introspection_client_secret_file: Annotated[
         Path | None, Meta(description="a file that holds that secret")
     ] = None
+    token_requests_per_second: Annotated[
+        Annotated[int, Meta(ge=1, le=1_000_000)] | None,
+        Meta(description="how many requests a token may make, in each process; unset: any number"),
+    ] = None
+    brand_requests_per_second: Annotated[
+        Annotated[int, Meta(ge=1, le=1_000_000)] | None,
+        Meta(description="how many requests a brand may, whose limits say nothing; unset: any number"),
+    ] = None
     schedule_horizon_days: Annotated[
         int, Meta(description="how far ahead a message may be scheduled, in days", ge=1, le=36_500)
     ] = 731  # two years, one of them a leap year

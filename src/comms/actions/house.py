@@ -9,6 +9,7 @@ from comms.actions.acceptor import Acceptor
 from comms.actions.doorbell import Doorbell
 from comms.actions.introspection import Introspection
 from comms.actions.person_keys import PersonKeys
+from comms.actions.rates import Rates
 from comms.actions.setup import Setup
 from comms.clock import Clock
 from comms.metrics import Metrics
@@ -44,6 +45,7 @@ class House:
     doorbell: Doorbell = field(init=False)
     """Wakes who waits for an inbox to change."""
     keys: PersonKeys = field(init=False)
+    rates: Rates = field(init=False)
 
     def __post_init__(self) -> None:
         """What follows from the others; the class is frozen."""
@@ -51,3 +53,4 @@ class House:
         object.__setattr__(self, "keys", keys)
         doorbell = Doorbell(self.database, self.setup, self.draining)
         object.__setattr__(self, "doorbell", doorbell)
+        object.__setattr__(self, "rates", Rates(self.setup, self.clock, self.settings))

@@ -119,13 +119,15 @@ class Cap(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
 
 
 class BrandLimits(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """How much of the brand's may go out.
+    """How much of the brand's may go out, and come in.
 
     `weight`: its share where messages of several brands are due at once. `caps`: how much one person gets.
+    `requests_per_second`: how many calls are answered, in each process; else what the settings say.
     """
 
     weight: Annotated[int, Meta(ge=1, le=100)] = 1
     caps: Annotated[list[Cap], Meta(max_length=20)] = []
+    requests_per_second: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
 
 
 class BrandSettings(Struct, frozen=True, forbid_unknown_fields=True):

@@ -15,7 +15,11 @@ from comms.http.routing import CSV, NDJSON, Route
 from comms.http.shapes.messages import ScheduledMessage
 
 _REF = "#/components/schemas/{name}"
-_ALWAYS = {401: ("unauthenticated", "invalid_token"), 403: ("insufficient_scope", "forbidden")}
+_ALWAYS = {
+    401: ("unauthenticated", "invalid_token"),
+    403: ("insufficient_scope", "forbidden"),
+    429: ("rate_limited",),
+}
 _REASONS = {
     200: "Done",
     201: "Made",
@@ -29,6 +33,7 @@ _REASONS = {
     413: "Too large",
     415: "Not in a form that is read",
     422: "Understood and refused",
+    429: "Too many requests",
     503: "Not now",
 }
 _HEADERS = {
@@ -47,6 +52,7 @@ _SAID_WITH = {
     "dedup_key_used": "Location",
     "in_flight": "Retry-After",
     "too_many_replays": "Retry-After",
+    "rate_limited": "Retry-After",
     "temporarily_unavailable": "Retry-After",
 }
 """The header that comes with a code."""

@@ -242,9 +242,14 @@ async def _call(route: Route, house: House, request: Request, request_id: UUID) 
     renewed = partial(_authenticate, route, house, request, request_id)
     refused = partial(_refused, route, request_id)
     caller = replace(NOBODY, request_id=request_id) if free else await renewed()
+    rates = {} if free else await house.rates.admit(caller)
     query = parsing.query(request.query_params.multi_items(), route.query) if route.query else None
     body = await _body(route, request)
-    return await route.handler(Call(house, caller, request, renewed, refused, body, query))
+    if caller.brand_id == ANY:
+        named = getattr(body or query, "brand_id", None) or request.headers.get("X-Brand-Id")
+        rates = await house.rates.admit_for(named, rates)
+    answer = await route.handler(Call(house, caller, request, renewed, refused, body, query))
+    return Answer(answer.body, answer.status, {**rates, **answer.headers}) if rates else answer
 
 
 async def _body(route: Route, request: Request) -> Any:
