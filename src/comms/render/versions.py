@@ -15,6 +15,7 @@ from comms.domain.segments import segments
 from comms.render.analysis import Keys, Need, is_missing, needs
 from comms.render.email import html, preheaders, text_part
 from comms.render.engine import LONGEST, Part, without_nulls
+from comms.render.flows import reaching
 
 _TITLED = frozenset(["email", "push", "in_app"])
 _OPEN = {
@@ -78,7 +79,7 @@ class Version:
         self._parts = _compile(source)
         self._page = _compile_page(source.secure)
         self.page_lives = timedelta(seconds=source.secure.expires_in) if source.secure else None
-        self._preheaders = preheaders(self._parts["body"].source) if source.channel == "email" else []
+        self._hidden = _hidden(self._parts["body"]) if source.channel == "email" else frozenset()
         parts = (*self._parts.values(), *self._page.values())
         read = [need for part in parts for need in needs(part)]
         self.needs = tuple(need for need in read if need.root not in RESERVED)
@@ -167,8 +168,7 @@ class Version:
 
     def _surface(self, need: Need) -> str:
         """Where a reader sees it: a body's hidden beginning is shown beside the subject."""
-        is_hidden = need.place == "body" and any(need.index in each for each in self._preheaders)
-        return "preheader" if is_hidden else need.place
+        return "preheader" if need.place == "body" and need.index in self._hidden else need.place
 
     def _is_phi(self, keys: Keys, *, undeclared: bool) -> bool:
         """The nearest declaration counts; who shows a whole shows its parts, too."""
@@ -216,6 +216,13 @@ def publish(source: Source) -> Version:
     version.check_surfaces(undeclared_is_phi=False)
     version.check_secure()
     return version
+
+
+def _hidden(body: Part) -> frozenset[int]:
+    """Positions of the variables that stand in a preheader, or reach one."""
+    stretches = preheaders(body.source)
+    standing = (need.index for need in needs(body) if any(need.index in each for each in stretches))
+    return reaching(body, stretches).union(standing)
 
 
 def _compile(source: Source) -> dict[str, Part]:
