@@ -70,6 +70,7 @@ def _sensible(body: dict[str, Any]) -> dict[str, Any]:
     hours = {"start": "21:00", "end": "08:00"}
     quiet_hours = body.get("quiet_hours") and body["quiet_hours"] | hours
     options = {name: value for name, value in (body.get("options") or {}).items() if name != "supersedes"}
+    limits = body.get("limits") and {k: v for k, v in body["limits"].items() if k != "requests_per_second"}
     return {
         **_KNOWN,
         "scheduled_at": _TOMORROW,
@@ -78,6 +79,7 @@ def _sensible(body: dict[str, Any]) -> dict[str, Any]:
         "senders": {},
         "quiet_hours": quiet_hours,
         "options": options,
+        "limits": limits,
     }
 
 

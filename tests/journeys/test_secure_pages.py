@@ -278,7 +278,7 @@ async def _sent(house: House) -> list[UUID]:
     ("options", "code"),
     [
         (Options(), "missing_proof"),
-        (Options(proof=Proof("PIN?", "1-2-3")), "validation_error"),
+        (Options(proof=Proof("PIN?", "1-2-3")), "weak_proof"),
     ],
 )
 async def test_a_page_without_a_proof_is_not_accepted(

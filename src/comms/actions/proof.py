@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from msgspec.structs import replace
 
 from comms.actions.setup import Brand
-from comms.domain.errors import Refused, invalid
+from comms.domain.errors import Refused
 from comms.domain.options import Options, Proof
 from comms.domain.proof import FEWEST, normal
 from comms.privacy.proofs import hashed
@@ -20,12 +20,13 @@ _SLOW = ThreadPoolExecutor(2, "proof")
 
 
 async def hidden(brand: Brand, options: Options, key_hash: bytes) -> Options:
-    """The options as they are kept; 422 where the answer is too short to prove anything."""
+    """The options as they are kept; 422 `weak_proof` where the answer is too short to prove anything."""
     if options.proof is None:
         return options
     answer = normal(options.proof.answer)
     if len(answer) < FEWEST:
-        raise invalid(f"options.proof.answer must have {FEWEST} letters or digits at least.")
+        why = f"options.proof.answer must have {FEWEST} letters or digits at least."
+        raise Refused(422, "weak_proof", why)
     return replace(options, proof=Proof(options.proof.question, await _hash(brand, key_hash, answer)))
 
 

@@ -227,7 +227,7 @@ _UNACCEPTABLE = (
     "missing_proof",
     "no_route",
 )
-_NEW = ("unknown_brand", "invalid_recipient")
+_NEW = ("unknown_brand", "invalid_recipient", "weak_proof")
 _TIMES = ("scheduled_at_in_past", "scheduled_at_too_far")
 _BY_KEY = ("dedup_key_conflict", "dedup_key_cancelled")
 
