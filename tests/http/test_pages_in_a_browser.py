@@ -13,12 +13,14 @@ import msgspec
 import pytest
 from playwright.async_api import Browser, Page
 
-from comms.actions import addresses, consents, templates
+from comms.actions import acceptance, addresses, consents, templates
+from comms.actions.acceptance import Request
 from comms.actions.addresses import Reader
 from comms.actions.consents import About
 from comms.actions.house import House
 from comms.actions.templates import NewTemplate
 from comms.domain.caller import Caller
+from comms.domain.options import Options, Proof
 from comms.http.app import application
 from comms.settings import Settings
 from comms.testing import FakeClock
@@ -150,6 +152,36 @@ async def test_the_pages_read_well_aloud_in_light_and_dark_and_on_a_telephone(
         "This page can\u2019t be shown\n\nThis link has expired. Follow the one in a newer message."
     )
     await picture(page, f"expired-{scheme}")
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1000), ("dark", 320)])
+async def test_a_secure_page_is_opened_by_keyboard_and_reads_well(
+    site: Site, scheme: Any, width: int
+) -> None:
+    new = NewTemplate("loop", "result", "sms", None, "transactional", 60, "prefer_silence")
+    template = UUID((await templates.create(site.house, site.caller, new))["id"])
+    page = {"title": "Your result", "body": "All is well.\n\nCall us."}
+    await templates.add_version(
+        site.house, site.caller, template, {"body": "{{ secure_link }}", "secure": page}
+    )
+    proof = Options(proof=Proof("Your date of birth?", "1990-01-02"))
+    asked = Request("sms", "result", "+15555550123", "loop", "ada", "k", None, {}, options=proof)
+    message_id = UUID((await acceptance.schedule(site.house, site.caller, asked)).message["id"])
+    brand = await site.house.setup.require_brand("loop")
+    url = addresses.secure(site.house, brand, message_id, site.house.clock.now().replace(year=2031))
+    context = await site.browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 640})
+    opened = await context.new_page()
+    await opened.goto(url)
+    for answer, title in (("1990-01-03", "Not the answer: A message for you"), ("1990-01-02", "Your result")):
+        assert await accessibility_complaints(opened) == []
+        await opened.get_by_role("textbox", name="Your date of birth?").fill(answer)
+        async with opened.expect_navigation():
+            await opened.keyboard.press("Enter")
+        assert await opened.title() == f"{title} - Loop"
+        assert await opened.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        await picture(opened, f"secure-{answer}-{scheme}")
+    assert await accessibility_complaints(opened) == []
+    assert "All is well.\n\nCall us." in await opened.get_by_role("main").inner_text()
 
 
 async def test_a_page_that_reads_badly_would_be_noticed(site: Site) -> None:

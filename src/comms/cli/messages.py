@@ -29,7 +29,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="for scripts:
 
 @click.group()
 def message() -> None:
-    """Schedule, send, list, show, cancel, settle, explain and simulate messages."""
+    """Schedule, send, list, show, cancel, recall, settle, explain and simulate messages."""
 
 
 @message.command()
@@ -175,6 +175,22 @@ def cancel(message_id: UUID, as_json: bool, data_dir: Path | None) -> None:
     from comms.actions import messages
 
     _show(_act(data_dir, lambda house, caller: messages.cancel(house, caller, message_id)), as_json=as_json)
+
+
+@message.command()
+@click.argument("message_id", type=click.UUID)
+@json_option
+@data_dir_option
+def recall(message_id: UUID, as_json: bool, data_dir: Path | None) -> None:
+    """Take back what a message that was sent says behind its link.
+
+    \b
+      comms message recall 019a20a3-1cbe-7914-bfa9-4f22b6fa28e7
+    """
+    from comms.actions import secure_pages
+
+    work = lambda house, caller: secure_pages.recall(house, caller, message_id)  # noqa: E731
+    _show(_act(data_dir, work), as_json=as_json)
 
 
 @message.command()
