@@ -235,10 +235,13 @@ ALL: dict[str, tuple[str, Call]] = {
     "queue.peek": ("what is due next lies in any bucket", lambda c: queue.peek(c, [], LONG_AGO)),
     "queue.claim": (
         "what is due longest lies in any bucket",
-        lambda c: queue.claim(c, None, timedelta(), LONG_AGO, 100, OWNER, timedelta(seconds=30), []),
+        lambda c: queue.claim(c, None, timedelta(), LONG_AGO, 100, OWNER, timedelta(seconds=30), [], 0),
     ),
     "queue.lanes": ("a template's messages lie in all buckets", lambda c: queue.lanes(c, [])),
-    "queue.lapsed": ("a dead worker's claims lie in all buckets", lambda c: queue.lapsed(c, LATER, [])),
+    "queue.lapsed": (
+        "a dead worker's claims lie in all buckets",
+        lambda c: queue.lapsed(c, LATER, [], timedelta()),
+    ),
     "queue.expire_waiting": (
         "what is too late lies in any bucket",
         lambda c: queue.expire_waiting(c, None, {}, []),
