@@ -214,7 +214,8 @@ async def sample_delivered(connection: Connection) -> asyncpg.Record:
 async def drain(connection: Connection, sample: asyncpg.Record) -> float:
     """Claim, freeze, keep, record, batch by batch in the service's own statements; the seconds of all."""
     owner, floor, lease = uuid4(), datetime(1970, 1, 1, tzinfo=UTC), timedelta(seconds=30)
-    beat = await connection.fetchval(sql("workers", "report"), owner, 0, lease, None, False, None, None)
+    report: tuple[Any, ...] = (owner, 0, lease, None, False, None, None)
+    beat = await connection.fetchval(sql("workers", "report"), *report)
     began = time.perf_counter()
     taking: tuple[Any, ...] = (None, timedelta(), floor, _BATCH, owner, lease, [], beat)
     while claims := await connection.fetch(sql("queue", "claim"), *taking):

@@ -31,6 +31,7 @@ from comms.store import (
     suppressions,
 )
 from comms.store.database import Connection
+from comms.store.statements import sql
 
 pytestmark = pytest.mark.anyio
 
@@ -93,7 +94,8 @@ ONE: dict[str, Call] = {
     "supersession.supersede": lambda c: supersession.supersede(
         c, supersession.Superseded(HERE, ONE_WAITS, None, {}, WAITING[THERE], *BY)
     ),
-    "queue.rescue": lambda c: queue.rescue(c, LATER, HERE, ONE_WAITS, 1, timedelta()),
+    "queue.hold_claim": lambda c: c.execute(sql("queue", "hold_claim"), HERE, ONE_WAITS, 1),
+    "queue.rescue": lambda c: c.execute(sql("queue", "rescue"), LATER, HERE, SENDING[HERE], 1, timedelta()),
     "queue.lose_lapsed": lambda c: queue.lose_lapsed(c, LATER, HERE, ONE_WAITS, 1),
     "keys.persons": lambda c: keys.persons(c, [PERSON]),
     "keys.hold": lambda c: keys.hold(c, PERSON),

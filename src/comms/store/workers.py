@@ -40,7 +40,7 @@ async def report(
     vouches: bool = False,
     public_url: str | None = None,
 ) -> Reported:
-    """A worker lives, acts by this set-up and that setting, and found all that it remembers in this history."""
+    """A worker lives, acts by this set-up and setting, and has found all that it remembers in this history."""
     values = (owner, epoch, lease, history, vouches, witness_id, public_url)
     row = await engine.fetchrow(sql("workers", "report"), *values)
     assert row is not None  # noqa: S101 - an upsert answers its row

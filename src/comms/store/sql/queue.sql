@@ -240,7 +240,7 @@ select q.bucket, q.id, q.brand_id, q.attempt, q.uncounted, q.deadline, m.schedul
   from queue q
   join message m on m.bucket = q.bucket and m.id = q.id
   left join delivery d on d.bucket = q.bucket and d.message_id = q.id
- where q.state = 'sending' and q.id <> all ($2::uuid[])
+ where q.state = 'sending' and q.lease_until is not null and q.id <> all ($2::uuid[])
    and (q.lease_until < coalesce($1, statement_timestamp())
         or not exists (select from worker w where w.owner = q.owner and w.heard_at >= statement_timestamp() - $3::interval)
            and not exists (select from delivery b
