@@ -18,6 +18,7 @@ pytestmark = pytest.mark.anyio
 
 PERSON = {"brand_id": "loop", "timezone": "Asia/Tokyo", "locale": "ja-JP"}
 CAP = {"count": 3, "seconds": 604_800, "then": "defer"}
+PROOF = {"question": "PIN?", "answer": "1234"}
 SEND_IF: dict[str, str] = {f"fact-{number}": "x" for number in range(11)}
 
 
@@ -87,6 +88,15 @@ async def test_a_fact_is_put_shown_and_removed(client: httpx.AsyncClient) -> Non
         ("POST", "/v1/messages/schedule", {**GOOD, "options": {"send_if": SEND_IF}}, "options.send_if"),
         ("POST", "/v1/messages/schedule", {**GOOD, "options": {"send_if": {"": "x"}}}, "options.send_if"),
         ("POST", "/v1/messages/schedule", {**GOOD, "options": {"send_if": {"x": None}}}, "options.send_if"),
+        ("POST", "/v1/messages/schedule", {**GOOD, "options": {"proof": {"question": "PIN?"}}}, "answer"),
+        ("POST", "/v1/messages/schedule", {**GOOD, "options": {"proof": {**PROOF, "answer": 1}}}, "answer"),
+        ("POST", "/v1/messages/schedule", {**GOOD, "options": {"proof": {**PROOF, "hint": "x"}}}, "hint"),
+        (
+            "PUT",
+            "/v1/brands/loop",
+            {"name": "L", "limits": {"requests_per_second": 0}},
+            "requests_per_second",
+        ),
         ("POST", "/v1/messages/schedule", {**GOOD, "options": {"subject": ""}}, "options.subject"),
         (
             "POST",
