@@ -50,6 +50,7 @@ KNOWN: dict[str, Any] = {
     "endpoint": lambda: "https://push.example.com/x",
     "senders": dict,
     "routes": dict,
+    "route_weights": dict,
     "quiet_hours": lambda: None,
     "limits": lambda: None,
 }

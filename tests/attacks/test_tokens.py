@@ -86,7 +86,12 @@ async def test_who_may_not_read_messages_is_shown_no_recipient(
     client: httpx.AsyncClient, house: House
 ) -> None:
     """Every address that answers a GET, with every scope but that one (and the operator's, which has all)."""
-    asked = {**GOOD, "recipient": "+15555557391", "person_id": "canary-person", "dedup_key": "canary-key"}
+    asked = {
+        **GOOD,
+        "recipient": "+15555557391",
+        "person_id": "xylophone-person",
+        "dedup_key": "xylophone-key",
+    }
     made = (await client.post("/v1/messages/schedule", json=asked)).json()
     scopes = [scope for scope in SCOPES if scope not in {"read:messages", "admin:comms"}]
     token = await tokens.create(house, OPERATOR, "loop", scopes, "blind", None, None)
@@ -102,4 +107,4 @@ async def test_who_may_not_read_messages_is_shown_no_recipient(
         )
         answer = await client.get(path, params={"brand_id": "loop"}, headers=blind)
         assert "5557391" not in answer.text, path
-        assert "canary" not in answer.text, path
+        assert "xylophone" not in answer.text, path

@@ -11,7 +11,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from comms.actions import acceptance, audit
+from comms.actions import acceptance, audit, health
 from comms.actions.house import House
 from comms.dispatch import closer
 from comms.dispatch.closer import close
@@ -274,3 +274,16 @@ async def test_the_page_shows_all_that_is_needed_to_prove_an_export(house: House
     assert written
     assert shown["is_intact"](lines)
     assert not shown["is_intact"]([line.replace("provider_put", "provider_cut") for line in lines])
+
+
+async def test_the_doctor_tells_what_no_worker_has_chained_for_some_seconds(
+    house: House, loop_health: Caller, clock: FakeClock
+) -> None:
+    await acceptance.schedule(house, loop_health, ask(clock))
+    assert await chain(house) == "closed"
+    clock.advance(6)
+    assert (await chain(house)).endswith("entries wait")
+
+
+async def chain(house: House) -> str:
+    return next(each.found for each in await health.examine(house) if each.what == "audit chain")

@@ -12,8 +12,10 @@ import httpx2 as httpx
 import pytest
 
 from comms.actions import tokens
+from comms.actions.brands import put_brand
 from comms.actions.house import House
 from comms.cli.local import OPERATOR
+from comms.domain.brand import BrandSettings
 from comms.http.app import DOCUMENT
 from comms.http.routes import ROUTES
 from tests.http.bad_inputs import GOOD
@@ -102,6 +104,7 @@ async def test_a_revoked_token_is_refused_within_a_second(house: House, client: 
 
 
 async def test_another_brands_token_is_told_nothing(house: House, client: httpx.AsyncClient) -> None:
+    await put_brand(house, OPERATOR, "other", BrandSettings(name="Other"))
     made = (await client.post("/v1/messages/schedule", json=GOOD)).json()
     token = await tokens.create(
         house, OPERATOR, "other", ["write:messages", "read:messages"], None, None, None

@@ -8,8 +8,10 @@ import httpx2 as httpx
 import pytest
 
 from comms.actions import tokens
+from comms.actions.brands import put_brand
 from comms.actions.house import House
 from comms.cli.local import OPERATOR
+from comms.domain.brand import BrandSettings
 from tests.http.bad_inputs import GOOD
 
 pytestmark = pytest.mark.anyio
@@ -64,6 +66,7 @@ async def test_what_must_be_there_must_be_there(client: httpx.AsyncClient) -> No
 
 
 async def test_another_brands_token_may_not(client: httpx.AsyncClient, house: House) -> None:
+    await put_brand(house, OPERATOR, "other", BrandSettings(name="Other"))
     token = await tokens.create(house, OPERATOR, "other", ["read:messages"], None, None, None)
     stranger = {"Authorization": f"Bearer {token}"}
     answer = await client.post("/v1/simulations", json=ASKED, headers=stranger)

@@ -192,8 +192,8 @@ MUTANTS = (
             ),
             Edit(
                 "dispatch/worker.py",
-                '        self._floor = min(self._floor, seen["due_at"])  # accepted for a time that has passed\n',
-                "",
+                "        floor = _BEGINNING if is_whole else self._floor\n",
+                "        floor = self._floor\n",
             ),
         ),
         (CLOCKS,),
@@ -210,10 +210,10 @@ MUTANTS = (
         (
             Edit(
                 "dispatch/marks.py",
-                "            ours = await self._freeze(engine, group)\n            return [",
+                "            ours = await self._freeze(engine, group)\n",
                 "            async with engine.acquire() as connection, connection.transaction():\n"
                 '                await connection.execute("set local synchronous_commit to off")\n'
-                "                ours = await self._freeze(connection, group)\n            return [",
+                "                ours = await self._freeze(connection, group)\n",
             ),
         ),
         (COMMITS,),

@@ -35,6 +35,11 @@ select made.bucket(i), made.id(i), 'brand-' || i % 4, made.template(i % 16),
                        case when state = 'sending' then now() + i * interval '1 second' end as lease_until) o
  where i % 100 >= 20;
 
+insert into retention_later (bucket, id, brand_id, hipaa, since)
+select bucket, id, brand_id, hipaa, created_at from message;
+
+insert into secure_page (bucket, message_id, brand_id) select bucket, id, brand_id from message;
+
 insert into dedup (bucket, brand_id, key_hash, message_id, kind, fingerprint)
 select bucket, brand_id, sha256(uuid_send(id)), id, kind, sha256('fingerprint') from message;
 

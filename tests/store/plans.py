@@ -10,6 +10,7 @@ from comms.store.database import Connection
 from comms.store.statements import Statement
 
 _GIVEN = {
+    "tid": "'(0,1)'",
     "int4": "10",
     "int8": "100",
     "float8": "1",
@@ -73,6 +74,5 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _scan(node: dict[str, Any]) -> Scan:
     table, index = node.get("Relation Name"), node.get("Index Name")
-    return Scan(
-        node["Node Type"], table, index, "Index Cond" in node or node["Node Type"] == "Bitmap Heap Scan"
-    )
+    is_bounded = "Index Cond" in node or node["Node Type"] in {"Bitmap Heap Scan", "Tid Range Scan"}
+    return Scan(node["Node Type"], table, index, is_bounded)

@@ -29,6 +29,7 @@ from comms.store import (
     queue,
     supersession,
     suppressions,
+    workers,
 )
 from comms.store.database import Connection
 from comms.store.statements import sql
@@ -269,6 +270,7 @@ async def pieces(postgres: str) -> AsyncIterator[Connection]:
     """The large tables in pieces, with three messages due or on their way in the buckets that are asked for."""
     async with filled.database(postgres, "pieces", messages=6_400, shape=split) as connection:
         await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=_json, decoder=str)
+        await workers.report(connection, OWNER, 0, timedelta(seconds=30))  # who claims is known
         yield connection
 
 

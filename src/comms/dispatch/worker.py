@@ -88,9 +88,9 @@ class Worker:
         house = self._house
         beside = [
             asyncio.create_task(self._sweep_now_and_then()),
-            asyncio.create_task(_repeat(partial(epochs.keep, house), _EPOCHS_EVERY, "key_epochs_wait")),
+            asyncio.create_task(_repeat(partial(epochs.keep, house), _EPOCHS_EVERY, "key_epochs")),
             asyncio.create_task(
-                _repeat(partial(retention.keep, house, self.owner), _RETENTION_EVERY, "retention_waits")
+                _repeat(partial(retention.keep, house, self.owner), _RETENTION_EVERY, "retention")
             ),
             asyncio.create_task(keep_closing(house, self._emitter.wake)),
             asyncio.create_task(self._emitter.run()),
@@ -312,11 +312,11 @@ class Worker:
                 await asyncio.sleep(_LONGEST_SLEEP)
 
 
-async def _repeat(work: Callable[[], Awaitable[object]], every: float, waits: str) -> None:
+async def _repeat(work: Callable[[], Awaitable[object]], every: float, name: str) -> None:
     """Apart from all else: what is done now and then may take minutes."""
     while True:
         try:
             await work()
         except Exception as error:  # noqa: BLE001 - as for claims: it is repeated
-            log.warning(waits, problem=type(error).__name__)
+            log.warning("upkeep_waits", work=name, problem=type(error).__name__)
         await asyncio.sleep(every)

@@ -65,6 +65,12 @@ async def count_unchained(pool: Connection | Pool, up_to: int) -> int:
     return count
 
 
+async def first_unchained(pool: Connection | Pool) -> datetime | None:
+    """When the first of those was written; None where all are closed."""
+    at: datetime | None = await pool.fetchval(sql("audit", "first_unchained"))
+    return at
+
+
 class Wanted(NamedTuple):
     """What a list of entries is narrowed to; None: any."""
 

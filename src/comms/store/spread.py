@@ -21,6 +21,8 @@ BY_BUCKET = (
     "cap_use",
     "inbox_item",
     "sandbox_item",
+    "secure_page",
+    "retention_later",
     "provider_event",
     "delivery_reference",
 )
@@ -41,5 +43,17 @@ EVERYWHERE = (
 )
 """Set-up. What refers to another comes after it."""
 
-IN_ONE_PLACE = ("migration", "audit_link", "worker", "pace", "breaker", "subscription", "feed")
-"""The audit chain is one, slots are given from one row, and feeds are read in the ledger's order."""
+IN_ONE_PLACE = (
+    "migration",
+    "audit_link",
+    "worker",
+    "witness",
+    "pace",
+    "breaker",
+    "canary",
+    "subscription",
+    "feed",
+    "retention_walk",
+    "retention_turn",
+)
+"""The chain is one, slots are given from one row, feeds are read in the ledger's order, one worker erases."""

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from comms.store.database import Pool
+from comms.store.database import Connection, Pool
 from comms.store.statements import sql
 
 WAKE = "comms_wake"
@@ -30,7 +30,7 @@ class Reported(NamedTuple):
 
 
 async def report(
-    engine: Pool,
+    engine: Connection | Pool,
     owner: UUID,
     epoch: int,
     lease: timedelta,
@@ -40,7 +40,7 @@ async def report(
     vouches: bool = False,
     public_url: str | None = None,
 ) -> Reported:
-    """A worker lives, acts by this set-up and setting, and has found all that it remembers in this history."""
+    """A worker lives, acts by this set-up and setting, and found all that it remembers in this history."""
     values = (owner, epoch, lease, history, vouches, witness_id, public_url)
     row = await engine.fetchrow(sql("workers", "report"), *values)
     assert row is not None  # noqa: S101 - an upsert answers its row

@@ -52,6 +52,10 @@ select n, line from ledger_line where n > $1 order by n limit $2;
 select count(*) from ledger
  where n > coalesce((select last_n from audit_link order by link desc limit 1), 0) and n <= $1;
 
+-- name: first_unchained
+-- When the first entry was written that is not chained yet.
+select at from ledger where n > coalesce((select last_n from audit_link order by link desc limit 1), 0) order by n limit 1;
+
 -- name: of_brand
 -- A stretch of the ledger, newest first; null: any.
 select n, at, event, brand_id, message_id, actor, request_id, details from ledger

@@ -59,7 +59,7 @@ select q.brand_id, t.template_id, t.key, t.channel, t.max_late, count(*) as mess
  group by q.brand_id, t.template_id, t.key, t.channel, t.max_late order by q.brand_id, t.key, t.channel;
 
 -- name: claimed
-select count(*) from queue where state = 'sending';
+select count(*) from queue where state = 'sending' and lease_until is not null;
 
 -- name: give_up
 -- expire: scheduled -> expired
