@@ -103,7 +103,7 @@ ONE: dict[str, Call] = {
     "keys.hold_all": lambda c: keys.hold_all(c, [PERSON]),
     "keys.put": lambda c: keys.put(c, PERSON, 2, 1, SEALED, NOW),
     "keys.destroy": lambda c: keys.destroy(c, PERSON, NOW),
-    "persons.get": lambda c: persons.get(c, persons.Key(*PERSON)),
+    "persons.get": lambda c: persons.get(c, PERSON),
     "persons.put": lambda c: persons.put(
         c, persons.Person(HERE, ONE_WAITS, *PERSON[1:], None, None, NOW, *BY)
     ),

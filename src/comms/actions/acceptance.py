@@ -191,7 +191,7 @@ async def _check(
         await devices.require(house, brand, request.person_id, asked.recipient)
     if request.scheduled_at is None:
         await _require_permission(house, asked, template, now)
-    sealing = await house.keys.sealing(brand, brand.cipher.digest("person_id", request.person_id))
+    sealing = await house.keys.sealing(brand, brand.person_hash(request.person_id))
     return _row(caller, asked, _kept(request, trace), template, version_id, now, sealing), sealing
 
 

@@ -106,7 +106,7 @@ async def opened(house: House, signed: str, purpose: addresses.Purpose) -> Opene
     brand, plain = await _read(house, signed, purpose)
     said = msgspec.json.decode(plain, type=list[str])
     if purpose == "preferences":
-        person = await house.keys.one(brand, brand.cipher.digest("person_id", said[0]))
+        person = await house.keys.one(brand, brand.person_hash(said[0]))
         if person.is_destroyed:  # what was chosen would make the person anew; who unsubscribes only forbids
             raise expired()
     return Opened(brand, said)

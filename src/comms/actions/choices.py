@@ -6,13 +6,11 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from comms.actions import consents
-from comms.actions.consents import About, place
+from comms.actions.consents import About
 from comms.actions.house import House
-from comms.actions.permission import person_hash
 from comms.actions.reading import note_read
 from comms.actions.setup import Brand
 from comms.domain.caller import Caller
-from comms.domain.ids import bucket_of_digest
 from comms.domain.permission import TRANSACTIONAL
 from comms.privacy.cipher import PersonCipher
 from comms.store import consents as rows
@@ -48,7 +46,7 @@ async def choices(house: House, caller: Caller, brand: Brand, person_id: str) ->
     """
     async with house.database.brand(brand.brand_id) as connection:
         said = await _said(connection, brand, person_id)
-        bucket = bucket_of_digest(person_hash(brand.cipher, person_id))
+        bucket = brand.person(person_id).bucket
         await note_read(house, connection, caller, brand.brand_id, bucket, "choices", None)
     return {topic: said.allows(topic) for topic in await _topics(house, brand, said)}
 
@@ -67,7 +65,7 @@ async def choose(
     consent stays on record.
     """
     async with house.database.brand(brand.brand_id) as connection:
-        person = await house.keys.hold(connection, brand, person_hash(brand.cipher, person_id))
+        person = await house.keys.hold(connection, brand, brand.person_hash(person_id))
         said = await _said(connection, brand, person_id)
         topics = await _topics(house, brand, said)
         for topic in topics:
@@ -99,7 +97,7 @@ async def _switch(
 
 
 async def _said(connection: Connection, brand: Brand, person_id: str) -> _Said:
-    wanted = (*place(brand, person_id), None, _MOST)
+    wanted = (*brand.person(person_id), None, _MOST)
     consented, enabled = await rows.consents(connection, *wanted), await rows.preferences(connection, *wanted)
     return _Said(
         {Topic(row["channel"], row["category"]): row["opted_in"] for row in consented},

@@ -9,11 +9,10 @@ import asyncpg
 import msgspec
 
 from comms.actions.house import House
-from comms.actions.permission import person_hash, said_id
+from comms.actions.permission import said_id
 from comms.actions.setup import Brand
 from comms.domain.caller import Caller
 from comms.domain.content import ERASED, Plain, Sealed
-from comms.domain.ids import bucket_of_digest
 from comms.domain.permission import consent_reason
 from comms.privacy.cipher import PersonCipher
 from comms.store import consents as rows
@@ -35,7 +34,7 @@ async def put_consent(
     caller.act_for(about.brand_id)
     brand = await house.setup.require_brand(about.brand_id)
     async with house.database.brand(about.brand_id) as connection:
-        person = await house.keys.hold(connection, brand, person_hash(brand.cipher, about.person_id))
+        person = await house.keys.hold(connection, brand, brand.person_hash(about.person_id))
         said = consent(house, caller, brand, person, about, opted_in=opted_in, source=source)
         await rows.put_consent(connection, said)
     return _show_consent(str(said.id), about, opted_in=opted_in, source=source)
@@ -53,7 +52,7 @@ async def consents(
     """The person's consents, given and withdrawn, newest first."""
     caller.act_for(brand_id)
     brand = await house.setup.require_brand(brand_id)
-    key = place(brand, person_id)
+    key = brand.person(person_id)
     async with house.database.brand(brand_id) as connection:
         found = await rows.consents(connection, *key, before, limit)
     person = await house.keys.one(brand, key[-1])
@@ -72,7 +71,7 @@ async def check(house: House, caller: Caller, about: About) -> dict[str, Any]:
     """What the person's consent says now; preferences and suppressions are not asked."""
     caller.act_for(about.brand_id)
     brand = await house.setup.require_brand(about.brand_id)
-    bucket, _, hashed = place(brand, about.person_id)
+    bucket, _, hashed = brand.person(about.person_id)
     async with house.database.brand(about.brand_id) as connection:
         row = await rows.consent(connection, bucket, row_id_of(brand, "consent", about))
     reason = consent_reason(about.category, row["opted_in"] if row else None)
@@ -89,7 +88,7 @@ async def put_preference(house: House, caller: Caller, about: About, *, enabled:
     caller.act_for_person(about.brand_id, about.person_id)
     brand = await house.setup.require_brand(about.brand_id)
     async with house.database.brand(about.brand_id) as connection:
-        person = await house.keys.hold(connection, brand, person_hash(brand.cipher, about.person_id))
+        person = await house.keys.hold(connection, brand, brand.person_hash(about.person_id))
         said = preference(house, caller, brand, person, about, enabled=enabled)
         await rows.put_preference(connection, said)
     return _show_preference(str(said.id), about, enabled=enabled)
@@ -102,8 +101,8 @@ async def preferences(
     caller.act_for_person(brand_id, person_id)
     brand = await house.setup.require_brand(brand_id)
     async with house.database.brand(brand_id) as connection:
-        found = await rows.preferences(connection, *place(brand, person_id), before, limit)
-    person = await house.keys.one(brand, person_hash(brand.cipher, person_id))
+        found = await rows.preferences(connection, *brand.person(person_id), before, limit)
+    person = await house.keys.one(brand, brand.person_hash(person_id))
     return [
         _show_preference(str(row["id"]), _about(person, row, person_id), enabled=row["enabled"])
         for row in found
@@ -144,7 +143,7 @@ def _said(
     allowed: bool,
     content: list[str],
 ) -> rows.Said:
-    bucket, _, hashed = place(brand, about.person_id)
+    bucket, _, hashed = brand.person(about.person_id)
     row_id = row_id_of(brand, kind, about)
     return rows.Said(
         bucket=bucket,
@@ -164,12 +163,6 @@ def _said(
 def row_id_of(brand: Brand, kind: str, about: About) -> UUID:
     """Of the one row in which that is said."""
     return said_id(brand.cipher, kind, about.person_id, about.channel, about.category)
-
-
-def place(brand: Brand, person_id: str) -> tuple[int, str, bytes]:
-    """Where the person's rows are: bucket, brand_id, person_hash."""
-    hashed = person_hash(brand.cipher, person_id)
-    return bucket_of_digest(hashed), brand.brand_id, hashed
 
 
 def _about(person: PersonCipher, row: asyncpg.Record, person_id: str) -> About:

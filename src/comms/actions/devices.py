@@ -44,7 +44,7 @@ async def put(
             raise Refused(422, "invalid_recipient", f"token {wrong}.") from None
     device_id = identify(brand, token)
     plain = Plain(msgspec.json.encode([person_id, token]))
-    person_hash = brand.cipher.digest("person_id", person_id)
+    person_hash = brand.person_hash(person_id)
     async with house.database.brand(brand_id) as connection:
         person = await house.keys.hold(connection, brand, person_hash)
         sealed = person.seal(plain, device_id, "device")
@@ -60,7 +60,7 @@ async def listed(house: House, caller: Caller, brand_id: str, person_id: str) ->
     caller.act_for(brand_id)
     brand = await house.setup.require_brand(brand_id)
     async with house.database.brand(brand_id) as connection:
-        found = await rows.of_person(connection, brand_id, brand.cipher.digest("person_id", person_id), _MOST)
+        found = await rows.of_person(connection, brand_id, brand.person_hash(person_id), _MOST)
     return [_show(row, person_id) for row in found]
 
 
@@ -76,7 +76,7 @@ async def remove(house: House, caller: Caller, brand_id: str, device_id: UUID) -
 async def reached(house: House, brand: Brand, person_id: str, recipient: str) -> list[Device]:
     """Where a push to `recipient` goes: `person`, a registered device's id, or a token as it is."""
     engine = house.database.engine
-    person_hash = brand.cipher.digest("person_id", person_id)
+    person_hash = brand.person_hash(person_id)
     if recipient == PERSON:
         found = await rows.of_person(engine, brand.brand_id, person_hash, _MOST)
         return await _devices(house, brand, person_hash, found)

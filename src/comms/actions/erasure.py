@@ -15,7 +15,6 @@ import msgspec
 
 from comms.actions.house import House
 from comms.actions.permission import address_hash
-from comms.actions.person_keys import key_of
 from comms.actions.setup import Brand
 from comms.domain.caller import Caller
 from comms.domain.content import Sealed
@@ -36,7 +35,7 @@ async def erase(house: House, caller: Caller, brand_id: str, person_id: str) -> 
     """Erase a person, known or not. Twice is once."""
     caller.act_for(brand_id)
     brand = await house.setup.require_brand(brand_id)
-    person = key_of(brand, brand.cipher.digest("person_id", person_id))
+    person = brand.person(person_id)
     await _revoke_tokens(house, person)
     async with house.database.brand(brand_id) as connection:
         addresses = await _addresses(house, connection, brand, person)

@@ -39,7 +39,7 @@ async def _inbox_item(house: House, outgoing: Outgoing) -> items.InboxItem:
         bucket=bucket_of(outgoing.message_id),
         id=outgoing.message_id,
         brand_id=outgoing.brand_id,
-        person_hash=brand.cipher.digest("person_id", outgoing.person_id),
+        person_hash=brand.person_hash(outgoing.person_id),
         category=outgoing.category,
         content=_seal(outgoing, content, "inbox"),
     )
@@ -51,7 +51,7 @@ async def listed(
     """The person's items, newest first."""
     caller.act_for_person(brand_id, person_id)
     brand = await house.setup.require_brand(brand_id)
-    person_hash = brand.cipher.digest("person_id", person_id)
+    person_hash = brand.person_hash(person_id)
     async with house.database.brand(brand_id) as connection:
         rows = await items.inbox(connection, brand_id, person_hash, before, limit)
         if rows:
@@ -88,7 +88,7 @@ async def bulk_read(house: House, caller: Caller, brand_id: str, person_id: str,
     """Mark items as read; how many were not."""
     caller.act_for_person(brand_id, person_id)
     brand, now = await house.setup.require_brand(brand_id), house.clock.now()
-    person_hash = brand.cipher.digest("person_id", person_id)
+    person_hash = brand.person_hash(person_id)
     async with house.database.brand(brand_id) as connection:
         read = await items.bulk_read(connection, brand_id, person_hash, wanted, now)
         for item in read:

@@ -15,7 +15,6 @@ import msgspec
 
 from comms.actions.house import House
 from comms.actions.inbox import opened_content
-from comms.actions.permission import person_hash
 from comms.actions.reading import note_read
 from comms.domain.caller import Caller
 from comms.domain.content import Plain, Sealed
@@ -50,7 +49,7 @@ async def create(house: House, caller: Caller, brand_id: str, person_id: str, ne
     if new.link and is_script(new.link):
         raise invalid("link must be an address, not a script.")
     brand, now = await house.setup.require_brand(brand_id), house.clock.now()
-    digest = person_hash(brand.cipher, person_id)
+    digest = brand.person_hash(person_id)
     new_id = message_id(now, digest, os.urandom(8))
     content = {
         "person_id": person_id,
@@ -75,7 +74,7 @@ async def listed(
     """The person's, newest first."""
     caller.act_for_person(brand_id, person_id)
     brand = await house.setup.require_brand(brand_id)
-    digest = person_hash(brand.cipher, person_id)
+    digest = brand.person_hash(person_id)
     async with house.database.brand(brand_id) as connection:
         found = await items.inbox(connection, brand_id, digest, before, limit)
         if found:
@@ -90,7 +89,7 @@ async def unread_count(house: House, caller: Caller, brand_id: str, person_id: s
     caller.act_for_person(brand_id, person_id)
     brand = await house.setup.require_brand(brand_id)
     async with house.database.brand(brand_id) as connection:
-        count, _ = await items.unread(connection, brand_id, person_hash(brand.cipher, person_id))
+        count, _ = await items.unread(connection, brand_id, brand.person_hash(person_id))
     return count
 
 
@@ -103,7 +102,7 @@ async def read(house: House, caller: Caller, wanted: UUID) -> dict[str, Any]:
             raise not_found("notification")
         brand = await house.setup.require_brand(row["brand_id"])
         digest = row["person_hash"]
-        if caller.person_id is not None and person_hash(brand.cipher, caller.person_id) != digest:
+        if caller.person_id is not None and brand.person_hash(caller.person_id) != digest:
             raise not_found("notification")
         if await items.bulk_read(connection, brand.brand_id, digest, [wanted], now):
             key = (bucket_of(wanted), wanted, brand.brand_id, now)

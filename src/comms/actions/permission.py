@@ -132,11 +132,6 @@ async def require(house: House, asked: Asked, message: Message) -> None:
         raise Refused(422, verdict.rule, verdict.reason)
 
 
-def person_hash(cipher: Cipher, person_id: str) -> bytes:
-    """By which a person's rows are found; its bucket is where they are."""
-    return cipher.digest("person_id", person_id)
-
-
 def said_id(cipher: Cipher, kind: str, person_id: str, channel: str, category: str) -> UUID:
     """The id of the one row in which a person says this: `kind` is consent or preference."""
     digest = cipher.digest(kind, msgspec.json.encode([person_id, channel, category]))
@@ -154,14 +149,14 @@ def address_hash(brand: Brand, channel: str, recipient: str) -> bytes:
 
 def _keys(asked: Asked) -> rows.Keys:
     cipher = asked.brand.cipher
-    person = person_hash(cipher, asked.person_id)
+    person = asked.brand.person(asked.person_id)
     address = address_hash(asked.brand, asked.channel, asked.recipient)
     said = (asked.person_id, asked.channel, asked.category)
     return rows.Keys(
         brand_id=asked.brand.brand_id,
         channel=asked.channel,
-        person_bucket=bucket_of_digest(person),
-        person_hash=person,
+        person_bucket=person.bucket,
+        person_hash=person.person_hash,
         consent_id=said_id(cipher, "consent", *said),
         preference_id=said_id(cipher, "preference", *said),
         address_bucket=bucket_of_digest(address),

@@ -8,11 +8,9 @@ from uuid import UUID
 import asyncpg
 
 from comms.actions.house import House
-from comms.actions.permission import person_hash
 from comms.actions.setup import Brand
 from comms.domain.caller import Caller
 from comms.domain.errors import not_found
-from comms.domain.ids import bucket_of_digest
 from comms.store import persons as rows
 
 
@@ -27,7 +25,7 @@ async def put(house: House, caller: Caller, brand_id: str, person_id: str, known
     """Write down what is known of a person; what is not named is not known any more."""
     caller.act_for(brand_id)
     brand = await house.setup.require_brand(brand_id)
-    key = _key(brand, person_id)
+    key = brand.person(person_id)
     row_id = UUID(bytes=brand.cipher.digest("person", person_id), version=5)
     now, by = house.clock.now(), (caller.actor, caller.request_id)
     async with house.database.brand(brand_id) as connection:
@@ -42,7 +40,7 @@ async def get(house: House, caller: Caller, brand_id: str, person_id: str) -> di
     caller.act_for(brand_id)
     brand = await house.setup.require_brand(brand_id)
     async with house.database.brand(brand_id) as connection:
-        row = await rows.get(connection, _key(brand, person_id))
+        row = await rows.get(connection, brand.person(person_id))
     if row is None:
         raise not_found("person")
     return _show(brand_id, person_id, Known(row["timezone"], row["locale"]))
@@ -58,14 +56,9 @@ async def version(house: House, brand: Brand, template: asyncpg.Record, person_i
         return None
     locale = None
     if len(published.by_locale) > 1:
-        row = await rows.get(house.database.engine, _key(brand, person_id))
+        row = await rows.get(house.database.engine, brand.person(person_id))
         locale = row["locale"] if row else None
     return published.nearest(locale, brand.settings.locale)
-
-
-def _key(brand: Brand, person_id: str) -> rows.Key:
-    person = person_hash(brand.cipher, person_id)
-    return rows.Key(bucket_of_digest(person), brand.brand_id, person)
 
 
 def _show(brand_id: str, person_id: str, known: Known) -> dict[str, Any]:

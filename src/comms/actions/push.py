@@ -10,7 +10,6 @@ import msgspec
 from comms.actions import acceptance, devices, templates
 from comms.actions.acceptance import Request
 from comms.actions.house import House
-from comms.actions.permission import person_hash
 from comms.actions.templates import NewTemplate
 from comms.domain.caller import Caller
 from comms.domain.content import Sealed
@@ -65,7 +64,7 @@ async def push(house: House, caller: Caller, brand_id: str, person_id: str, said
 async def results(house: House, brand_id: str, person_id: str, message: UUID) -> list[dict[str, Any]]:
     """What became of it at each device, where that is known."""
     brand = await house.setup.require_brand(brand_id)
-    person = await house.keys.one(brand, person_hash(brand.cipher, person_id))
+    person = await house.keys.one(brand, brand.person_hash(person_id))
     found = await queue.frozen(house.database.engine, [(bucket_of(message), message)])
     said = {"accepted": "sent", "rejected": "rejected"}
     made = []

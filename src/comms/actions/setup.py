@@ -20,6 +20,7 @@ import msgspec
 from comms.clock import Clock
 from comms.domain.brand import BrandSettings, fallbacks
 from comms.domain.errors import Refused
+from comms.domain.ids import bucket_of_digest
 from comms.privacy.cipher import Cipher
 from comms.privacy.epochs import MASTERS, EpochKeys
 from comms.privacy.keyring import MasterKey
@@ -28,6 +29,7 @@ from comms.render.versions import Source, Version, publish
 from comms.store import keys
 from comms.store import setup as rows
 from comms.store.database import Database
+from comms.store.keys import PersonKey
 
 _FRESH = 0.5
 _KEPT = 50_000
@@ -47,6 +49,15 @@ class Brand:
     settings: BrandSettings
     cipher: Cipher
     held_at: datetime | None
+
+    def person_hash(self, person_id: str) -> bytes:
+        """By which a person's rows are found."""
+        return self.cipher.digest("person_id", person_id)
+
+    def person(self, person_id: str) -> PersonKey:
+        """Where they are."""
+        hashed = self.person_hash(person_id)
+        return PersonKey(bucket_of_digest(hashed), self.brand_id, hashed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,7 @@ async def simulate(
     await house.setup.refresh()
     ends = _ends(until, house.clock.now(), house.settings.schedule_horizon_days)
     brand = await house.setup.require_brand(brand_id)
-    whose = permission.person_hash(brand.cipher, person_id) if person_id else None
+    whose = brand.person_hash(person_id) if person_id else None
     async with house.database.brand(brand_id) as connection:
         found = await rows.waiting(connection, brand_id, whose, ends, house.clock.sql_now(), MOST_MESSAGES)
     if len(found) == MOST_MESSAGES:

@@ -118,7 +118,7 @@ async def _seal_person(
 ) -> tuple[Sealed, bytes]:
     """Whose the token is, and the hash by which an erasure finds it."""
     plain = Plain((person_id or "").encode())
-    hashed = brand.cipher.digest("person_id", plain)
+    hashed = brand.person_hash(person_id or "")
     person = await house.keys.hold(connection, brand, hashed)
     return person.seal(plain, token_id, "person"), hashed
 

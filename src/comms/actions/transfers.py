@@ -15,7 +15,7 @@ import asyncpg
 import msgspec
 
 from comms.actions import suppressions
-from comms.actions.consents import About, place, row_id_of
+from comms.actions.consents import About, row_id_of
 from comms.actions.house import House
 from comms.actions.reading import note_read
 from comms.actions.setup import Brand
@@ -64,7 +64,7 @@ async def put_said(
     brand, now = await house.setup.require_brand(brand_id), house.clock.now()
     by, written = (caller.actor, caller.request_id), list[Written]()
     async with house.database.brand(brand_id) as connection:
-        hashes = {place(brand, each.about.person_id)[-1] for each in given}
+        hashes = {brand.person(each.about.person_id)[-1] for each in given}
         persons = await house.keys.hold_all(connection, brand, hashes)
         made = [_imported(brand, persons, kind, each, now) for each in given]
         for group in _without_repeats(made):
@@ -139,7 +139,7 @@ def _imported(
     brand: Brand, persons: Mapping[bytes, PersonCipher], kind: rows.Kind, given: Said, now: datetime
 ) -> rows.Imported:
     about = given.about
-    bucket, brand_id, person = place(brand, about.person_id)
+    bucket, brand_id, person = brand.person(about.person_id)
     row_id = row_id_of(brand, kind, about)
     content = [about.person_id] if given.source is None else [about.person_id, given.source]
     sealed = persons[person].seal(Plain(msgspec.json.encode(content)), row_id, kind)

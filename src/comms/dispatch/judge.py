@@ -50,7 +50,7 @@ class Judged:
         return rows.Released(*self._whose(), self.message.id) if self.facts.caps else None
 
     def _whose(self) -> tuple[int, str, bytes]:
-        person = permission.person_hash(self.about.brand.cipher, self.about.person_id)
+        person = self.about.brand.person_hash(self.about.person_id)
         return bucket_of_digest(person), self.about.brand.brand_id, person
 
 

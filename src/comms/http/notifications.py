@@ -11,7 +11,6 @@ import asyncpg
 import msgspec
 
 from comms.actions import inbox, notifications
-from comms.actions.permission import person_hash
 from comms.actions.setup import Brand
 from comms.domain.errors import Refused, invalid
 from comms.http.codes import INVALID, NOT_FOUND, READ, WRITE
@@ -76,7 +75,7 @@ async def stream_inbox(call: Call) -> Answer:
     person_id = notifications.person_of(call.caller, call.query.person_id)
     call.caller.act_for_person(brand_id, person_id)
     brand = await call.house.setup.require_brand(brand_id)
-    digest = person_hash(brand.cipher, person_id)
+    digest = brand.person_hash(person_id)
     given = call.request.headers.get("Last-Event-ID", "")
     if given and not _EVENT_ID.fullmatch(given):
         raise invalid("Last-Event-ID must be the id of an event of this stream.")

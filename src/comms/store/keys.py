@@ -14,7 +14,7 @@ from comms.store.statements import columns, sql
 
 
 class PersonKey(NamedTuple):
-    """Where one person's secret is: in the person's bucket."""
+    """Where one person's rows are, and the secret that they are sealed under: in the person's bucket."""
 
     bucket: int
     brand_id: str

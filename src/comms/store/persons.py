@@ -9,15 +9,8 @@ from uuid import UUID
 import asyncpg
 
 from comms.store.database import Connection, Pool
+from comms.store.keys import PersonKey
 from comms.store.statements import sql
-
-
-class Key(NamedTuple):
-    """Where a person's rows are."""
-
-    bucket: int
-    brand_id: str
-    person_hash: bytes
 
 
 class Person(NamedTuple):
@@ -39,6 +32,6 @@ async def put(connection: Connection, person: Person) -> None:
     await connection.execute(sql("persons", "put"), *person)
 
 
-async def get(connection: Connection | Pool, key: Key) -> asyncpg.Record | None:
+async def get(connection: Connection | Pool, key: PersonKey) -> asyncpg.Record | None:
     """The person, or None."""
     return await connection.fetchrow(sql("persons", "get"), *key)
