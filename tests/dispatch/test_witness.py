@@ -12,6 +12,7 @@ import pytest
 from comms.actions import messages, metrics, sending
 from comms.actions.health import examine
 from comms.actions.house import House
+from comms.dispatch.sweep import sweep
 from comms.dispatch.worker import Worker
 from comms.domain.caller import Caller
 from comms.domain.errors import Refused
@@ -258,3 +259,17 @@ async def test_nothing_is_resumed_that_is_not_paused_or_under_a_claim(
         await sending.resume(house, loop_health, "expire")
     assert refused.value.code == "claims_open"
     assert await reason(house) == "restored"
+
+
+async def test_what_was_being_sent_when_sending_was_paused_is_doubtful_also_where_its_claim_lapsed_since(
+    house: House, loop_health: Caller, clock: FakeClock, worker: Worker
+) -> None:
+    message_id = await schedule(house, loop_health, ask(clock))
+    clock.advance(300)
+    await Worker(house, tools(house))._take(10)
+    await sending.pause(house, loop_health)
+    clock.advance(house.settings.lease_seconds + 1)
+    await sweep(house)
+    assert await sending.resume(house, loop_health, "expire") == 1
+    assert await worker.once() == 0
+    assert await ended(house, loop_health, message_id) == ("expired", "may_have_been_sent")

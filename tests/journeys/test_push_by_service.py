@@ -16,6 +16,9 @@ from comms.domain.caller import Caller
 from comms.domain.errors import Refused
 from comms.providers.events import Event
 from comms.providers.http import Http
+from comms.store import breaker
+from comms.store.breaker import ALL as ANY_BRAND
+from comms.store.breaker import Key, Pauses
 from comms.testing import FakeClock
 from tests.journeys.story import ask, outbox, status, tools
 from tests.providers.contract import Case
@@ -263,3 +266,20 @@ async def test_a_subscription_is_looked_at_when_it_is_registered_and_when_it_is_
             )
     await services.routes("webpush")  # where another server stands in, endpoints are not called
     await devices.put(services.house, services.caller, "loop", "p1", "webpush", inside, None)
+
+
+@pytest.mark.parametrize("cases", [(APNS, FCM), (FCM, APNS)], ids=["first", "last"])
+async def test_a_service_that_is_ill_keeps_no_other_device_waiting(
+    services: Services, cases: tuple[Case, ...]
+) -> None:
+    await services.routes("fcm", "apns")
+    await services.has(*cases)
+    account = await services.house.setup.account("apns")
+    assert account is not None
+    pauses, nobody = Pauses(3600.0, 3600.0), UUID(int=1)
+    await breaker.open_(
+        services.house.database.engine, services.clock.now(), Key("apns", ANY_BRAND), account.updated_at,
+        nobody, pauses, 0.0, "ill",
+    )  # fmt: skip
+    await services.push()
+    assert services.called == ["fcm"]

@@ -166,3 +166,12 @@ async def test_what_is_about_a_subject_is_cancelled_together(
     assert sorted(each["id"] for each in verdicts) == sorted(made)
     assert {each["status"] for each in verdicts} == {"cancelled"}
     assert [await status(house, loop_health, each) for each in (other, plain)] == ["scheduled"] * 2
+
+
+async def test_a_secret_that_was_not_written_is_not_remembered(
+    house: House, loop_health: Caller, clock: FakeClock
+) -> None:
+    """It is wrapped with a key that may end before the person is written to again."""
+    await refused(house, loop_health, replacing(clock, "nobody's", "key-2", person_id="p9"))
+    brand = await house.setup.require_brand("loop")
+    assert brand.person("p9") not in house.keys._known

@@ -13,6 +13,7 @@ from typing import NamedTuple
 JOURNEY = "tests/journeys/test_from_accepted_to_sent.py"
 COMMITS = "tests/journeys/test_commits.py"
 CLOCKS = "tests/journeys/test_clocks.py"
+LOOKING = "tests/dispatch/test_looking.py"
 DOUBTS = "tests/journeys/test_doubts.py"
 FENCE = "tests/journeys/test_fence.py"
 
@@ -97,8 +98,8 @@ MUTANTS = (
             ),
             Edit(
                 "actions/acceptance.py",
-                "            continue\n        known = await _known(house, asked)\n",
-                "            continue\n",
+                "            raise\n        known = await _known(house, asked)\n",
+                "            raise\n",
             ),
         ),
         (JOURNEY,),
@@ -196,7 +197,7 @@ MUTANTS = (
                 "        floor = self._floor\n",
             ),
         ),
-        (CLOCKS,),
+        (CLOCKS, LOOKING),
     ),
     Mutant(
         "unknown is tried again without a key",

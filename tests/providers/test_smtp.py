@@ -253,6 +253,18 @@ async def test_no_login_where_one_is_wanted_is_our_set_up(
     assert await handed(smtp) == Misconfigured("smtp_5.7.0")
 
 
+async def test_a_login_that_we_do_not_speak_is_our_set_up() -> None:
+    async def speaks_others(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mx.test ESMTP\r\n")
+        while line := await reader.readline():
+            greets = line.upper().startswith(b"EHLO")
+            writer.write(b"250-mx.test\r\n250 AUTH NTLM GSSAPI\r\n" if greets else b"250 ok\r\n")
+
+    async with scripted(speaks_others) as port:
+        smtp = client(port, "pw", host="127.0.0.1", username="u@example.org")
+        assert await handed(smtp) == Misconfigured("login_not_offered")
+
+
 async def test_a_login_is_never_sent_in_the_clear(ports: tuple[int, int]) -> None:
     """This server offers AUTH only after TLS, so a set-up without TLS can't log in at all."""
     smtp = client(ports[0], "pw", tls="none", username="u@example.org")

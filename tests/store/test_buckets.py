@@ -247,7 +247,7 @@ ALL: dict[str, tuple[str, Call]] = {
     ),
     "queue.expire_waiting": (
         "what is too late lies in any bucket",
-        lambda c: queue.expire_waiting(c, None, {}, []),
+        lambda c: queue.expire_waiting(c, None, {}, [], 500),
     ),
     "messages.list": (
         "a brand's messages lie in all buckets",

@@ -135,6 +135,9 @@ async def _accept(house: House, caller: Caller, request: Request, part: Part, *,
         except rows.SetupMoved:
             house.setup.doubt()
             continue
+        except BaseException:
+            house.keys.forget(sealing)  # not written: the key that wraps it may end before it is
+            raise
         known = await _known(house, asked)
         if known is not None:
             return await _replay(house, asked, known)

@@ -229,16 +229,19 @@ class Pipeline:
         return list(shared(reaching(work.route, delivery.device), work.brand, work.claim.channel, work.id))
 
     async def _admit(self, work: Work, calls: list[_Call]) -> Leave | None:
-        """Leave for the first call, before anything is marked; without it there are no calls.
+        """Leave for one call, the first from then on, before anything is marked; without it there are none.
 
         One call has to do: a message that waited for as many slots as it has devices would keep the first
-        of them from others that do the same.
+        of them from others that do the same. Where a push service is ill, the others' devices do not wait.
         """
-        way = calls[0].way if calls else []
-        while way:
-            if leave := await self._admission.admit(work, way[0]):
-                return leave
-            del way[0]
+        for n, call in enumerate(calls):
+            for at, account in enumerate(call.way):
+                if leave := await self._admission.admit(work, account):
+                    del call.way[:at]
+                    calls.insert(0, calls.pop(n))
+                    return leave
+            if work.put_off == NO_SLOT:  # it was waited for already
+                break
         calls.clear()
         return None
 

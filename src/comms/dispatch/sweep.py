@@ -33,7 +33,7 @@ async def sweep(house: House, ours: Collection[UUID] = ()) -> None:
     engine, now = house.database.engine, house.clock.sql_now()
     expired = _BITE
     while expired == _BITE:
-        expired = await queue.expire_waiting(engine, now, TOO_LATE.words(), house.setup.held)
+        expired = await queue.expire_waiting(engine, now, TOO_LATE.words(), house.setup.held, _BITE)
         house.metrics.ended.add("expired", by=expired)
     await workers.forget(engine)
 
@@ -49,8 +49,8 @@ async def rescue(house: House, ours: Collection[UUID] = ()) -> None:
         key = (row["bucket"], row["id"], row["attempt"])
         standings = [await _standing(house.setup, row, each) for each in row["deliveries"]]
         if standings and event(standings, stopped=None) == "lose":
-            lost = await queue.lose_lapsed(house.database.engine, now, *key)
             async with house.database.engine.acquire() as connection, connection.transaction():
+                lost = await queue.lose_lapsed(connection, now, *key)
                 await events.settle(house, connection, [key[:2]])
             house.metrics.ended.add("unknown", by=lost)
         else:

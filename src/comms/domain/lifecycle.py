@@ -12,8 +12,9 @@ that can still move has a row in the queue; one that can't has its final status 
 message's own row, and there is no way back from there.
 
 The one surprise: `rescue` returns a message to *scheduled* although a worker had claimed
-it. That is safe only because the worker had not begun to hand it over (its attempt carries
-no mark); where it had, `lose` is the event, never `rescue`.
+it. That is safe because the worker had not begun to hand it over (its attempt carries no
+mark), or because a second call is: the provider knows our key, or the template prefers a
+duplicate. Where neither holds, `lose` is the event, never `rescue`.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ TRANSITIONS: dict[str, dict[Status, Status]] = {
     "retry": {S.SENDING: S.SCHEDULED},  # the provider said: not now
     "defer": {S.SENDING: S.SCHEDULED},  # our own decision said: not now
     "hold": {S.SENDING: S.SCHEDULED},  # the brand is held: no call was begun
-    "rescue": {S.SENDING: S.SCHEDULED},  # the worker died before it began to hand over
+    "rescue": {S.SENDING: S.SCHEDULED},  # the worker died, and another may call
     "lose": {S.SENDING: S.UNKNOWN},  # the provider was called and its answer was lost
     "settle_sent": {S.UNKNOWN: S.SENT},
     "settle_failed": {S.UNKNOWN: S.FAILED},

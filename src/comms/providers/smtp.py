@@ -241,7 +241,7 @@ class _Connection:
     async def _log_in(self) -> str | None:
         if self._settings.username is None:
             return None
-        if not self._client.supports_extension("auth"):
+        if not self._client.supported_auth_methods:
             return "login_not_offered"
         try:
             await self._client.login(self._settings.username, self._password or "")

@@ -221,17 +221,17 @@ async def rescue(
 
 
 async def lose_lapsed(
-    engine: Pool, now: datetime | None, bucket: int, message_id: UUID, attempt: int
+    engine: Connection, now: datetime | None, bucket: int, message_id: UUID, attempt: int
 ) -> bool:
     """Leave a lapsed claim that was being handed over as unknown."""
     return bool(await engine.fetchval(sql("queue", "lose_lapsed"), now, bucket, message_id, attempt))
 
 
 async def expire_waiting(
-    engine: Pool, now: datetime | None, decision: dict[str, Any], held: Collection[str]
+    engine: Pool, now: datetime | None, decision: dict[str, Any], held: Collection[str], most: int
 ) -> int:
     """End a bite of what waited too long, with the verdict that is kept; how many. Held brands' waits on."""
-    return len(await engine.fetch(sql("queue", "expire_waiting"), now, decision, list(held)))
+    return len(await engine.fetch(sql("queue", "expire_waiting"), now, decision, list(held), most))
 
 
 async def _claims(engine: Pool, statement: str, *arguments: Any) -> list[Claim]:

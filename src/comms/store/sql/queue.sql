@@ -256,10 +256,12 @@ select from queue where bucket = $1 and id = $2 and state = 'sending' and attemp
 -- name: rescue
 -- rescue: sending -> scheduled
 -- A claim that is held by `hold_claim`, so that this statement sees every mark that was made of it.
--- $5: a pause, so that a message on which workers die does not take one after the other with it.
+-- $5: a pause, so that a message on which workers die does not take one after the other with it. While sending is
+-- paused it stays due before the pause: what was being sent then is what may have been sent.
 with again as (
   update queue set state = 'scheduled', owner = null, lease_until = null,
-         due_at = greatest(due_at, coalesce($1, statement_timestamp()) + $5::interval)
+         due_at = greatest(due_at, least(coalesce($1, statement_timestamp()) + $5::interval,
+                                         (select paused_at from installation)))
    where bucket = $2 and id = $3 and state = 'sending' and attempt = $4
      and (lease_until < coalesce($1, statement_timestamp())
           or not exists (select from delivery b where b.bucket = $2 and b.message_id = $3 and b.attempt = $4))
@@ -297,7 +299,7 @@ with late as (
      and not exists (select from delivery d where d.bucket = q.bucket and d.message_id = q.id)
      and brand_id <> all ($3::text[])
      and not exists (select from brand b where b.brand_id = q.brand_id and b.settings ->> 'quiet_hours' is not null)
-   order by due_at limit 500 for update of q skip locked
+   order by due_at limit $4 for update of q skip locked
 ), gone as (
   delete from queue q using late where q.bucket = late.bucket and q.id = late.id
   returning q.bucket, q.id, q.brand_id, q.deadline
