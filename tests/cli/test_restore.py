@@ -52,7 +52,9 @@ def test_what_lacks_nothing_goes_on_and_what_was_put_back_waits_for_an_operator(
         assert ready.status == 200
         waits = client.schedule(letter("new", scheduled_at=in_seconds(0)))
         assert waits.status == 201
-        assert "sms, visit: 1 may have been sent; again may be twice" in printed(comms(tmp_path, "resume"))
+        assert "sms, visit: 1 may have been sent; some would be sent twice: --safe gives them up" in printed(
+            comms(tmp_path, "resume")
+        )
         assert (client.status(made), client.status(waits.body["id"])) == ("scheduled", "scheduled")
         assert client.outbox() == []
         assert "1 messages were given up" in printed(comms(tmp_path, "resume", "--safe"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -11,7 +12,7 @@ from uuid import UUID
 import httpx2 as httpx
 import pytest
 
-from comms.actions import acceptance, brands, consents, erasure, suppressions, tokens
+from comms.actions import acceptance, brands, consents, erasure, suppressions, templates, tokens
 from comms.actions.consents import About
 from comms.actions.house import House
 from comms.actions.messages import get_scheduled
@@ -21,6 +22,8 @@ from comms.console.session import COOKIE
 from comms.dispatch.worker import Worker
 from comms.domain.brand import BrandSettings
 from comms.domain.caller import Caller
+from comms.domain.schedule import DEFAULT_MAX_LATE
+from comms.settings import Settings
 from comms.testing import FakeClock
 from tests.journeys.story import ask, make_letter, tools
 
@@ -328,6 +331,26 @@ async def test_a_template_is_tried(browser: httpx.AsyncClient, house: House) -> 
     assert "Hi {{ name }}" in (await browser.get(address)).text
     assert "<pre>Hi Ada</pre>" in (await browser.post(address, data={"payload": '{"name": "Ada"}'})).text
     assert (await browser.post(address, data={"payload": "[1]"})).status_code == 422
+
+
+async def test_what_stands_behind_a_templates_link_is_shown_and_tried(
+    browser: httpx.AsyncClient, house: House
+) -> None:
+    new = templates.NewTemplate(
+        "loop", "result", "sms", None, "transactional", DEFAULT_MAX_LATE, "prefer_silence"
+    )
+    made = await templates.create(house, OPERATOR, new)
+    page = {"title": "Your result", "body": "{{ finding }}\nCall us.", "expires_in": 7200}
+    source = {"body": "See {{ secure_link }}", "secure": page}
+    public = replace(house, settings=Settings(public_url="https://comms.test"))
+    await templates.add_version(public, OPERATOR, UUID(made["id"]), source, draft=False)
+    await sign_in(browser, house, "admin:comms")
+    address = f"/console/templates/{made['id']}"
+    shown = (await browser.get(address)).text
+    assert "Behind the link, for 2 hours" in shown
+    assert "<pre>{{ finding }}\nCall us.</pre>" in shown
+    tried = (await browser.post(address, data={"payload": '{"finding": "Well."}'})).text
+    assert "<pre>Well.\nCall us.</pre>" in tried
 
 
 async def test_providers_are_shown_without_what_their_secrets_say(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
+
+import asyncpg
 
 from tests.faults.faults import POINTS
 from tests.faults.rig import Rig, socket_of
@@ -124,8 +127,16 @@ async def disk_is_full(rig: Rig) -> None:
             f"create trigger no_space before insert or update or delete on {table} execute function disk_is_full()"
         )
     await asyncio.sleep(2)
-    await connection.execute("drop function disk_is_full() cascade")
+    await _insist(connection, "drop function disk_is_full() cascade")
     await connection.close()
+
+
+async def _insist(connection: asyncpg.Connection[asyncpg.Record], statement: str) -> None:
+    """What locks several tables may embrace a transaction of the service's; then one of the two is ended."""
+    while True:
+        with contextlib.suppress(asyncpg.DeadlockDetectedError):
+            await connection.execute(statement)
+            return
 
 
 async def snapshot_is_held(rig: Rig) -> None:

@@ -11,11 +11,12 @@ import httpx2 as httpx
 import pytest
 
 from comms.actions import canaries, events, health, metrics, tokens, watching
-from comms.actions.brands import put_provider
+from comms.actions.brands import put_brand, put_provider
 from comms.actions.house import House
 from comms.actions.templates import NewTemplate, add_version, create
 from comms.cli.local import OPERATOR
 from comms.dispatch.worker import Worker
+from comms.domain.brand import BrandSettings
 from comms.domain.caller import Caller
 from comms.domain.errors import Refused
 from comms.domain.schedule import DEFAULT_MAX_LATE
@@ -233,3 +234,18 @@ async def test_canaries_are_for_those_who_run_the_whole(house: House, client: ht
         with pytest.raises(Refused, match="forbidden"):
             await asked
     assert (await client.put("/v1/providers/none/canary", json=BODY)).status_code == 404
+
+
+async def test_a_brand_that_only_a_canary_writes_for_needs_no_route(house: House, operator: Caller) -> None:
+    await put_brand(house, operator, "watch", BrandSettings(name="Canaries"))
+    new = NewTemplate("watch", "canary", "sms", None, "transactional", DEFAULT_MAX_LATE, "prefer_silence")
+    template = await create(house, operator, new)
+    await add_version(house, operator, UUID(template["id"]), {"body": "All is well."}, draft=False)
+    assert "brand watch, sms" in await asked_about(house)
+    await canaries.put(house, operator, "spare", canaries.Watch("watch", "sms", "canary", "+15555550123", 60))
+    assert "brand watch, sms" not in await asked_about(house)
+
+
+async def asked_about(house: House) -> set[str]:
+    """What the doctor has advice for."""
+    return {each.what for each in await health.examine(house) if each.advice}

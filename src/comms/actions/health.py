@@ -40,14 +40,16 @@ class Finding(NamedTuple):
 
 async def examine(house: House) -> list[Finding]:
     """Workers, what is stuck, routes."""
-    counted = await rows.counts(house.database.owner)
+    counted, past = await rows.counts(house.database.owner), await history.state(house.database.owner)
+    overdue = "see sending" if past.paused_at else "does a worker run, and does its log say why not?"
     findings = [
         Finding("PostgreSQL", counted["version"]),
+        _sending(past),
         Finding("workers", f"{counted['workers']} at work", _no_worker(counted["workers"])),
-        _stuck("overdue messages", counted["overdue"], "does a worker run, and does its log say why not?"),
+        _stuck("overdue messages", counted["overdue"], overdue),
         _stuck("lapsed claims", counted["lapsed"], "a worker gives them back within seconds: does one run?"),
     ]
-    findings += [_sending(await history.state(house.database.owner)), *await _epoch_keys(house)]
+    findings += await _epoch_keys(house)
     for row in await rows.unknown(house.database.owner):
         advice = (
             f"comms message list --brand {row['brand_id']} --status unknown, then comms message settle each"

@@ -64,8 +64,8 @@ def resume(choice: Choice | None, data_dir: Path | None) -> None:
         return
     found = act(settings, look)
     for each in found:
-        again = "again is safe: its providers know our key" if each.is_safe else "again may be twice"
+        safe, doubled = "its providers know our key", "some would be sent twice: --safe gives them up"
         about = f"brand {each.brand_id}, {each.channel}, {each.template_key}"
-        click.echo(f"{about}: {each.messages} may have been sent; {again}")
+        click.echo(f"{about}: {each.messages} may have been sent; {safe if each.is_safe else doubled}")
     if not found:
         click.echo("Nothing was due before a pause.")

@@ -21,7 +21,11 @@ select
 select brand_id, count(*) as messages from queue where lower(state) = 'unknown' group by brand_id order by brand_id;
 
 -- name: channels
-select distinct brand_id, channel from template where current_version_id is not null order by brand_id, channel;
+-- What needs a route: a canary names its provider itself.
+select distinct brand_id, channel from template t
+ where current_version_id is not null
+   and not exists (select from canary c where c.brand_id = t.brand_id and c.channel = t.channel and c.template_key = t.key)
+ order by brand_id, channel;
 
 -- name: refusable
 -- Mail that a person must be able to refuse from where it is read.
