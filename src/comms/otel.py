@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+_HEADERS = ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS")
+"""Looked at before the SDK does: it would log one that it can't read, with the secret in it."""
+
 _SPOKEN = "http/protobuf"
 _LAST_WORDS = 5.0
 """Seconds in which a process that ends tells what is left; a collector that is away keeps nobody."""
@@ -36,6 +39,8 @@ def traces(environ: Mapping[str, str] = os.environ) -> Traces:
     is_off = said.get("OTEL_SDK_DISABLED", "").lower() == "true" or said.get("OTEL_TRACES_EXPORTER") == "none"
     if is_off or not any(said.get(name) for name in _ENDPOINTS):
         return UNTRACED
+    if any("=" not in pair for name in _HEADERS for pair in said.get(name, "").split(",") if pair.strip()):
+        raise BadSetting("OTEL_EXPORTER_OTLP_HEADERS must be name=value, apart by commas.")
     protocol = next((said[name] for name in _PROTOCOLS if said.get(name)), _SPOKEN)
     if protocol != _SPOKEN:
         raise BadSetting(

@@ -57,7 +57,8 @@ def test_what_lacks_nothing_goes_on_and_what_was_put_back_waits_for_an_operator(
         )
         assert (client.status(made), client.status(waits.body["id"])) == ("scheduled", "scheduled")
         assert client.outbox() == []
-        assert "1 messages were given up" in printed(comms(tmp_path, "resume", "--safe"))
+        assert comms(tmp_path, "resume", "--safe", "--send").returncode == 2
+        assert "messages that were given up: 1" in printed(comms(tmp_path, "resume", "--safe"))
         until(lambda: client.status(waits.body["id"]) == "sent")
         assert client.status(made) == "expired"
         assert '"reason":"commits_lost"' in service.logged().replace(" ", "")

@@ -54,7 +54,7 @@ def test_sigterm_lets_a_request_in_flight_be_answered(prepared: Prepared, tmp_pa
         sending = pool.submit(client.send, letter("in flight", "email"))
         post.await_mails(1)
         service.terminate()
-        until(lambda: client.ask("GET", "/healthz").status == 503)
+        until(lambda: client.ask("GET", "/readyz").status == 503)
         post.let_go()
         answer = sending.result()
         assert (answer.status, answer.body["status"], answer.body["provider"]) == (200, "sent", "post")
@@ -68,7 +68,7 @@ def test_ctrl_c_lets_a_message_in_flight_be_recorded(prepared: Prepared, tmp_pat
         made = client.schedule(letter("in flight", "email", scheduled_at=in_seconds(0))).body["id"]
         post.await_mails(1)
         service.interrupt()
-        until(lambda: client.ask("GET", "/healthz").status == 503)
+        until(lambda: client.ask("GET", "/readyz").status == 503)
         refused = client.schedule(letter("too late", "email", scheduled_at=in_seconds(0)))
         assert (refused.status, refused.body["error"]) == (503, "temporarily_unavailable")
         assert refused.headers["Retry-After"] == "1"

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comms.domain.ids import BUCKETS, bucket_of, bucket_of_digest, message_id
+from comms.domain.ids import BUCKETS, bucket_of, bucket_of_digest, first_id, message_id
 
 INSTANT = datetime(2026, 12, 1, tzinfo=UTC)
 
@@ -26,3 +26,7 @@ def test_an_id_is_a_uuid_of_version_7_with_its_milliseconds(digest: bytes, rando
 def test_there_are_64_buckets_each_once() -> None:
     assert Counter(BUCKETS).most_common(1)[0][1] == 1
     assert len(BUCKETS) == 64
+
+
+def test_the_first_id_of_a_time_before_there_were_any_is_the_smallest() -> None:
+    assert first_id(datetime(1926, 1, 1, tzinfo=UTC)).int == 0

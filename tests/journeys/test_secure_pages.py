@@ -131,6 +131,7 @@ async def test_the_notice_tells_nothing_and_the_page_is_opened_once_by_who_knows
     assert f"It is {CANARY}.\n&lt;b&gt;Call&lt;/b&gt; us." in made.text
     assert "<h1>Your result, Ada</h1>" in made.text
     assert (made.headers["Cache-Control"], made.headers["Referrer-Policy"]) == ("no-store", "no-referrer")
+    assert "Your result" not in re.findall("<title>.*</title>", made.text)[0]  # a browser keeps that
     assert "<script" not in made.text
     assert "default-src 'none'" in made.headers["Content-Security-Policy"]
     for again in (await browser.get(url), await browser.post(url, data={"answer": "1990-01-02"})):
@@ -352,3 +353,26 @@ async def test_a_preview_shows_the_page_too(open_house: House, loop_health: Call
 async def test_without_an_address_of_ours_there_is_no_secure_link(house: House, loop_health: Caller) -> None:
     with pytest.raises(TemplateRefused, match="secure_link needs COMMS_PUBLIC_URL"):
         await publish(house, loop_health)
+
+
+async def test_what_nobody_could_have_said_is_no_try(
+    open_house: House, loop_health: Caller, clock: FakeClock, worker: Worker, browser: httpx.AsyncClient
+) -> None:
+    await publish(open_house, loop_health)
+    url = await send(open_house, loop_health, clock, worker)
+    for nothing in ("", "   ", "-1-", "199"):
+        assert (await answered(browser, url, nothing))[0] == 422
+    assert (await answered(browser, url))[0] == 200
+
+
+async def test_who_follows_a_link_while_the_process_ends_is_told_so_on_a_page(
+    open_house: House, loop_health: Caller, clock: FakeClock, worker: Worker, browser: httpx.AsyncClient
+) -> None:
+    await publish(open_house, loop_health)
+    url = await send(open_house, loop_health, clock, worker)
+    open_house.draining.set()
+    turned_away = await browser.get(url)
+    assert (turned_away.status_code, turned_away.headers["Content-Type"]) == (503, "text/html; charset=utf-8")
+    assert turned_away.headers["Retry-After"] == "1"
+    assert (await browser.get("/healthz")).status_code == 200
+    assert (await browser.get("/readyz")).status_code == 503

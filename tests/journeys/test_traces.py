@@ -168,3 +168,15 @@ def test_it_is_off_unless_the_environment_names_who_is_told(environ: dict[str, s
 def test_another_protocol_is_refused_at_the_start() -> None:
     with pytest.raises(BadSetting, match="http/protobuf alone"):
         otel.traces({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://x", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"})
+
+
+def test_a_header_that_can_not_be_read_is_refused_without_its_secret() -> None:
+    with pytest.raises(BadSetting) as refused:
+        otel.traces(
+            {
+                "OTEL_EXPORTER_OTLP_ENDPOINT": "http://x",
+                "OTEL_EXPORTER_OTLP_HEADERS": "Authorization: Bearer hidden",
+            }
+        )
+    assert "OTEL_EXPORTER_OTLP_HEADERS" in str(refused.value)
+    assert "hidden" not in str(refused.value)

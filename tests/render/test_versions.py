@@ -361,3 +361,18 @@ def test_a_page_is_a_cleared_surface_and_is_proved_with_the_rest() -> None:
     assert version.render(given | {"finding": "f"}).body == "https://x/s/1"
     with pytest.raises(Refused, match="secure page would have an empty"):
         version.prove(given | {"finding": " "}, hipaa=True)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "{{ secure_link | upcase }}",
+        "{{ secure_link | truncate: 12 }}",
+        "{% if secure_link %}Hi {{ name }}{% endif %}",
+    ],
+)
+def test_a_link_that_leads_nowhere_is_refused(body: str) -> None:
+    version = publish(Source("sms", body, secure=Secure("Title", "{{ finding }}")))
+    given = {"name": "Ada", "finding": "f", "secure_link": "https://comms.test/s/abc"}
+    with pytest.raises(Refused, match="secure_link would not stand whole"):
+        version.prove(given, hipaa=False)

@@ -69,8 +69,13 @@ class _Said(Struct, frozen=True):
     @property
     def actor(self) -> str:
         """Who it is in the audit; the prefix tells it from the name of a token of ours."""
-        name = f"platform:{self.sub or self.client_id or ''}"[:_LONGEST_NAME]
-        return name if name.isprintable() else "platform:"
+        return f"platform:{self.sub or self.client_id or ''}"
+
+    @property
+    def is_readable(self) -> bool:
+        """Can its names be kept as they are?"""
+        names = [name for name in (self.sub, self.client_id, self.brand) if name is not None]
+        return all(name.isprintable() and len(name) <= _LONGEST_NAME for name in names)
 
 
 class _Known(NamedTuple):
@@ -150,10 +155,13 @@ class Introspection:
             log.warning("introspection_failed", status=answer.status)
             return None
         try:
-            return msgspec.convert(answer.members, _Said)
+            said = msgspec.convert(answer.members, _Said)
         except msgspec.ValidationError:
+            said = None
+        if said is None or not said.is_readable:
             log.warning("introspection_failed", problem="unreadable")
             return None
+        return said
 
 
 def _brand(said: _Said) -> str:

@@ -34,11 +34,11 @@ def restored(data_dir: Path | None) -> None:
 
 
 @click.command()
-@click.option("--safe", "choice", flag_value="safe", help="what a provider would send twice is given up")
-@click.option("--expire", "choice", flag_value="expire", help="all of it is given up")
-@click.option("--send", "choice", flag_value="send", help="all of it goes, perhaps a second time")
+@click.option("--safe", is_flag=True, help="what a provider would send twice is given up")
+@click.option("--expire", is_flag=True, help="all of it is given up")
+@click.option("--send", is_flag=True, help="all of it goes, perhaps a second time")
 @data_dir_option
-def resume(choice: Choice | None, data_dir: Path | None) -> None:
+def resume(safe: bool, expire: bool, send: bool, data_dir: Path | None) -> None:
     """Send again after a pause. What was due before it may have been sent already: say what becomes of that.
 
     Without an option it says what that is, and changes nothing. Given up means expired, with the reason
@@ -58,14 +58,19 @@ def resume(choice: Choice | None, data_dir: Path | None) -> None:
     async def work(house: House) -> int:
         return await sending.resume(house, OPERATOR, choice) if choice else 0
 
+    given: dict[Choice, bool] = {"safe": safe, "expire": expire, "send": send}
+    chosen = [each for each, is_said in given.items() if is_said]
+    if len(chosen) > 1:
+        raise click.UsageError("say one of --safe, --expire and --send.")
+    choice = chosen[0] if chosen else None
     settings = in_force(data_dir=data_dir)
     if choice:
-        click.echo(f"Sending goes on; {act(settings, work)} messages were given up.")
+        click.echo(f"Sending goes on; messages that were given up: {act(settings, work)}.")
         return
     found = act(settings, look)
     for each in found:
-        safe, doubled = "its providers know our key", "some would be sent twice: --safe gives them up"
+        known, twice = "its providers know our key", "some would be sent twice: --safe gives them up"
         about = f"brand {each.brand_id}, {each.channel}, {each.template_key}"
-        click.echo(f"{about}: {each.messages} may have been sent; {safe if each.is_safe else doubled}")
+        click.echo(f"{about}: {each.messages} may have been sent; {known if each.is_safe else twice}")
     if not found:
         click.echo("Nothing was due before a pause.")

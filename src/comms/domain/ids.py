@@ -32,8 +32,11 @@ def bucket_of(message_id: UUID) -> int:
 
 
 def first_id(instant: datetime) -> UUID:
-    """No message that was accepted at `instant` or later has a smaller id, none from before a larger one."""
-    return UUID(int=int(instant.timestamp() * 1000) << 80)
+    """No message that was accepted at `instant` or later has a smaller id, none from before a larger one.
+
+    There are none from before 1970.
+    """
+    return UUID(int=max(0, int(instant.timestamp() * 1000)) << 80)
 
 
 def message_id(now: datetime, digest: bytes, randomness: bytes) -> UUID:

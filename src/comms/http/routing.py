@@ -39,6 +39,7 @@ CSV = "text/csv"
 """RFC 4180, with a line of names first."""
 
 _BODY_SECONDS = 30
+_ALIVE = "/healthz"  # a process that drains is alive, and hands over what it has
 _UNTRACED = {"/healthz", "/readyz", "/metrics"}  # asked for all day, by machines
 NOBODY = Caller("nobody", "", frozenset(), UUID(int=0))
 """Who calls where nobody has to say so."""
@@ -138,14 +139,21 @@ class Resource:
         route = self._routes.get(scope["method"])
         if route is None:
             await refuse(unknown_method(self._routes), send)
-        elif self._house.draining.is_set():
-            await refuse(Unavailable(), send)
+        elif self._house.draining.is_set() and route.path != _ALIVE:
+            await self._turn_away(route, send)
         elif self._house.traces.is_on and route.path not in _UNTRACED:
             request = Request(scope, receive)
             with inside(self._house.traces.request(route.method, route.path, request.headers)):
                 await self._answer(route, request, send)
         else:
             await self._answer(route, Request(scope, receive), send)
+
+    async def _turn_away(self, route: Route, send: Send) -> None:
+        """A person is told so on a page."""
+        made = (route.page or _refusal)(Unavailable())
+        headers = {"Content-Type": "application/json", **made.headers}
+        body = made.body if isinstance(made.body, bytes) else msgspec.json.encode(made.body)
+        await respond(send, made.status, body, headers)
 
     async def _answer(self, route: Route, request: Request, send: Send) -> None:
         started, request_id = time.perf_counter(), uuid4()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from comms.actions import secure_pages
+from comms.actions.proof import could_be
 from comms.actions.secure_pages import Asked, Wrong
 from comms.domain.caller import Caller
 from comms.http.codes import NOT_FOUND, WRITE
@@ -29,8 +30,11 @@ async def open_secure_page(call: Call) -> Answer:
     """What the message says, this once, where the answer is right."""
     sent = form(await read_body(call.request))
     said = sent.get("answer", [""])[0][:_LONGEST_ANSWER]
+    signed = call.request.path_params["signed"]
+    if not could_be(said):
+        return _question(await secure_pages.ask(call.house, signed), 422)
     caller = Caller(_ACTOR, "", frozenset(), call.caller.request_id)
-    made = await secure_pages.answer(call.house, caller, call.request.path_params["signed"], said)
+    made = await secure_pages.answer(call.house, caller, signed, said)
     if isinstance(made, Wrong):
         return _question(made.asked, 403, left=made.left)
     return page("secure", brand=made.brand.settings.name, title=made.page.title, body=made.page.body)

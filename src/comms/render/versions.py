@@ -143,8 +143,14 @@ class Version:
             self.check_surfaces(undeclared_is_phi=True)
         self.check(variables)
         hurried = partial(Part.render, seconds=LONGEST / 4)
-        self._made(variables, hurried)
+        self._require_link(self._made(variables, hurried), variables.get("secure_link"))
         self._made_page(variables, hurried)
+
+    def _require_link(self, made: Rendered, link: str | None) -> None:
+        """A filter or a condition may leave nothing of it that leads to the page."""
+        texts = (made.subject, made.body, made.text, made.action_url)
+        if self._page and link and not any(link in text for text in texts if text):
+            raise _does_not_render("Its secure_link would not stand whole in what is sent.")
 
     def prove_fixed(self) -> None:
         """Refuse what reads nothing of its caller's and does not render: it never will."""
