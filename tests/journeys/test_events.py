@@ -18,6 +18,7 @@ from comms.actions import events as actions
 from comms.actions.acceptance import Request
 from comms.actions.house import House
 from comms.dispatch.sweep import sweep
+from comms.dispatch.work import Attempt
 from comms.dispatch.worker import Worker
 from comms.domain.caller import Caller
 from comms.domain.permission import Reason
@@ -223,7 +224,7 @@ async def test_a_report_about_a_call_of_a_dead_worker_settles_it(
     made = await schedule(house, loop_health, ask(clock, "email"))
     clock.advance(300)
     [claim] = await worker._take(10)
-    work = await worker._pipeline._prepare(claim, worker._lease_ends())
+    work = await worker._pipeline._prepare(Attempt(claim, worker._lease_ends()))
     assert await worker._pipeline._freeze(work, await worker._pipeline._calls(work))
     await hear(house, of(clock, made, "delivered"))
     clock.advance(house.settings.lease_seconds + 1)

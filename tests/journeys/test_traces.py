@@ -8,7 +8,7 @@ from uuid import UUID
 
 import httpx2 as httpx
 import pytest
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from comms import otel
 from comms.actions import tokens
@@ -99,6 +99,38 @@ async def test_one_message_is_followed_from_the_request_to_the_provider(
         "comms.outcome": "accepted",
     }
     assert {path for path, _ in receiver.requests} == {"/v1/traces"}
+
+
+@pytest.mark.parametrize(
+    ("broken", "mended", "part"),
+    [
+        ("alter table preference rename to away", "alter table away rename to preference", "decide"),
+        ("update message set variables = variables || '!'", "select", "render"),
+    ],
+)
+async def test_an_attempt_that_cannot_be_prepared_is_told_with_what_it_was(
+    traced: House,
+    client: httpx.AsyncClient,
+    clock: FakeClock,
+    receiver: Receiver,
+    broken: str,
+    mended: str,
+    part: str,
+) -> None:
+    made = await client.post("/v1/messages/schedule", json=GOOD | PERSONAL, headers=SAMPLED)
+    clock.advance(3600)
+    await traced.database.owner.execute(broken)
+    try:
+        assert await Worker(traced, tools(traced)).once() == 1
+    finally:
+        await traced.database.owner.execute(mended)
+    await traced.traces.close()
+    deliver = receiver.one("deliver")
+    told = facts(deliver)
+    assert (told["comms.message_id"], told["error.type"]) == (made.json()["id"], "not_prepared")
+    assert deliver.status.code == Status.STATUS_CODE_ERROR
+    assert receiver.one(part).parent_span_id == deliver.span_id
+    assert "record" not in {span.name for span in receiver.spans()}
 
 
 async def test_nothing_that_is_told_names_a_person_or_says_what_was_said(

@@ -30,7 +30,7 @@ from comms.dispatch.judge import Crowded, Judge
 from comms.dispatch.marks import Handover, Marks
 from comms.dispatch.record import Recorder
 from comms.dispatch.ways import reaching, shared
-from comms.dispatch.work import NOT_CALLED, WORDS, Delivery, Work
+from comms.dispatch.work import NOT_CALLED, WORDS, Attempt, Delivery, Work
 from comms.domain.content import Plain, Rendered, Sealed
 from comms.domain.outcome import Standing, goes_on, told
 from comms.domain.permission import refusal
@@ -80,13 +80,16 @@ class Pipeline:
 
     async def deliver(self, claim: queue.Claim, lease_ends: float) -> None:
         """See one message through, whatever happens to others."""
+        attempt = Attempt(claim, lease_ends)
         try:
-            work = await self._prepare(claim, lease_ends)
+            work = await self._prepare(attempt)
             calls = await self._calls(work)
             leave = await self._admit(work, calls)
         except Exception as error:  # noqa: BLE001 - nothing was begun: whatever it was, another attempt may do better
             log.error("not_prepared", message_id=str(claim.id), problem=type(error).__name__)
-            await self._recorder.put_back(claim)
+            with attempt.trace:
+                attempt.trace.failed("not_prepared")
+                await self._recorder.put_back(claim)
             return
         with work.trace:
             await self._see_through(work, calls, leave)
@@ -108,10 +111,10 @@ class Pipeline:
         with work.trace.part("record"):
             await self._recorder.record(work)
 
-    async def _prepare(self, claim: queue.Claim, lease_ends: float) -> Work:
+    async def _prepare(self, attempt: Attempt) -> Work:
         """Open, decide, and make what is handed over: as an earlier attempt froze it, else rendered now."""
         await self._house.setup.refresh()
-        work = await self._open(claim, lease_ends)
+        claim, work = attempt.claim, await self._open(attempt)
         if claim.attempt > 1:
             frozen = await self._earlier.submit((claim.bucket, claim.id))
             work.deliveries = [await self._thaw(work, row) for row in frozen]
@@ -120,8 +123,8 @@ class Pipeline:
                 work.deliveries = await self._render(work)
         return work
 
-    async def _open(self, claim: queue.Claim, lease_ends: float) -> Work:
-        setup = self._house.setup
+    async def _open(self, attempt: Attempt) -> Work:
+        claim, setup = attempt.claim, self._house.setup
         brand = await setup.brand(claim.brand_id)
         template = await setup.template_by_id(claim.template_id)
         if brand is None or template is None:
@@ -137,13 +140,13 @@ class Pipeline:
         message = permission.Message(
             str(claim.id), now, claim.deadline, max_late, len(route), claim.hipaa, erased
         )
-        trace = self._trace(claim, options.trace)
-        with trace.part("decide") as part:
+        attempt.trace = self._trace(claim, options.trace)
+        with attempt.trace.part("decide") as part:
             judged = await self._judge.judge(about, message)
             part.note(verdict=judged.verdict.verdict)
         return Work(
             claim=claim,
-            lease_ends=lease_ends,
+            lease_ends=attempt.lease_ends,
             brand=brand,
             person=person,
             person_id=person_id,
@@ -152,7 +155,7 @@ class Pipeline:
             category=template["category"],
             on_unknown=template["on_unknown"],
             judged=judged,
-            trace=trace,
+            trace=attempt.trace,
         )
 
     def _trace(self, claim: queue.Claim, link: str | None) -> Part:

@@ -87,6 +87,16 @@ class Delivery:
 
 
 @dataclass(slots=True)
+class Attempt:
+    """One claimed message before anything is known of it; with a trace once its options were opened."""
+
+    claim: queue.Claim
+    lease_ends: float
+    """On the monotonic clock: after this moment the message may be somebody else's."""
+    trace: Part = NOTHING
+
+
+@dataclass(slots=True)
 class Work:
     """One claimed message on its way through the pipeline."""
 
