@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import httpx2 as httpx
+import msgspec
 import pytest
 
-from comms.actions import canaries, events, health, metrics, tokens, watching
+from comms.actions import acceptance, canaries, health, metrics, tokens, watching
+from comms.actions import events as provider_events
 from comms.actions.brands import put_brand, put_provider
 from comms.actions.house import House
 from comms.actions.templates import NewTemplate, add_version, create
@@ -21,12 +26,17 @@ from comms.domain.caller import Caller
 from comms.domain.errors import Refused
 from comms.domain.schedule import DEFAULT_MAX_LATE
 from comms.http.app import application
+from comms.providers.base import Misconfigured
 from comms.providers.events import Event, Happening
 from comms.testing import FakeClock
-from tests.journeys.story import outbox
+from tests.journeys.story import ask, events, outbox
+from tests.journeys.test_doubts import provide
+
+__all__ = ["provide"]
 
 pytestmark = pytest.mark.anyio
 
+PUBLIC = "https://comms.example.org"
 WATCH = canaries.Watch("loop", "sms", "canary", "+15555550123", 60)
 BODY = {"brand_id": "loop", "channel": "sms", "template_key": "canary", "recipient": "+15555550123"}
 
@@ -41,15 +51,27 @@ async def operator(house: House, loop_health: Caller) -> Caller:
     return loop_health
 
 
-@pytest.fixture
-async def client(house: House, operator: Caller) -> AsyncIterator[httpx.AsyncClient]:
-    assert operator.brand_id == "*"
+def reached(house: House, public_url: str | None) -> House:
+    """A house that persons can reach there; None: nowhere."""
+    return replace(house, settings=msgspec.structs.replace(house.settings, public_url=public_url))
+
+
+@asynccontextmanager
+async def calling(house: House) -> AsyncIterator[httpx.AsyncClient]:
+    """Whoever runs the whole, over HTTP."""
     token = await tokens.create(house, OPERATOR, "*", ["admin:comms"], "everything", None, None)
     transport = httpx.ASGITransport(application(house))
     headers = {"Authorization": f"Bearer {token}"}
     async with httpx.AsyncClient(
         transport=transport, base_url="http://comms.test", headers=headers
     ) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def client(house: House, operator: Caller) -> AsyncIterator[httpx.AsyncClient]:
+    assert operator.brand_id == "*"
+    async with calling(house) as opened:
         yield opened
 
 
@@ -92,6 +114,37 @@ async def test_a_canary_goes_through_its_provider_at_its_interval_whatever_the_r
     assert 'comms_canary_seconds{provider="spare",until="sent"} 0.0' in told
     assert 'comms_accepted_total{channel="sms",kind="canary",replayed="false"} 2.0' in told
     assert await found(house) == "sent after 0 ms -> None"
+
+
+@pytest.mark.parametrize("is_watched", [True, False])
+async def test_one_goes_through_its_provider_while_those_of_the_route_are_ill_and_nothing_else_does(
+    house: House, operator: Caller, worker: Worker, clock: FakeClock, provide: Any, *, is_watched: bool
+) -> None:
+    bad = await provide("bad", lambda _: Misconfigured("login_refused"))
+    await acceptance.schedule(house, operator, ask(clock))
+    clock.advance(300)
+    await worker.once()
+    assert len(bad.called) == 1
+    soon = timedelta(milliseconds=1)
+    shared = ask(clock, after=soon, dedup_key="shared", template_key="canary", variables={})
+    other = await acceptance.schedule(house, operator, ask(clock, after=soon, dedup_key="other"))
+    clock.advance(1)  # the breaker's pause is longer, and the set-up is looked at again
+    await canaries.put(house, operator, "spare", WATCH)
+    if is_watched:
+        await watching.keep(house)
+        assert await worker.once() == 1
+        await watching.keep(house)
+        assert (await shown(house, operator))["state"] == "well"
+    else:  # its template is like any other then
+        assert await worker.once() == 0
+        clock.advance(0.6)
+        await canaries.remove(house, operator, "spare")
+        waiting = await acceptance.schedule(house, operator, shared)
+        assert await worker.once() == 0
+        assert await events(house, operator, waiting.message["id"]) == ["accepted"]
+    assert [each["provider_id"] for each in await outbox(house, operator)] == ["spare"] * is_watched
+    assert await events(house, operator, other.message["id"]) == ["accepted"]
+    assert len(bad.called) == 1
 
 
 async def test_many_workers_that_look_at_once_begin_one(
@@ -152,7 +205,7 @@ async def test_a_provider_that_has_reported_a_delivery_is_expected_to_report_the
         id="1", event="delivered", at=clock.now(), key=f"{message_id}-0", recipient=WATCH.recipient
     )
     heard: list[Happening] = [delivered]
-    await events.hear(house, "spare", heard)
+    await provider_events.hear(house, "spare", heard)
     await watching.keep(house)
     assert (await shown(house, operator))["delivered_ms"] == 2500
     assert await found(house) == "sent after 0 ms, delivered after 2500 ms -> None"

@@ -52,6 +52,7 @@ async def put(house: House, caller: Caller, provider_id: str, watch: Watch) -> d
     )
     async with house.database.owner.acquire() as connection, connection.transaction():
         await rows.put(connection, house.clock.sql_now(), new)
+        await setup.move_epoch(connection)  # workers claim by it
         await _note(house, connection, caller, provider_id, "canary_put")
     return await get(house, caller, provider_id)
 
@@ -85,6 +86,7 @@ async def remove(house: House, caller: Caller, provider_id: str) -> int:
     async with house.database.owner.acquire() as connection, connection.transaction():
         removed = await rows.remove(connection, provider_id)
         if removed:
+            await setup.move_epoch(connection)
             await _note(house, connection, caller, provider_id, "canary_removed")
     return int(removed)
 

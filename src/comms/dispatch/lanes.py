@@ -20,7 +20,7 @@ from comms.actions.setup import Account
 from comms.dispatch.admission import Admission
 from comms.dispatch.instants import Instants
 from comms.domain.shares import OVERDUE, Lane, Portion, portions
-from comms.store import pace, queue
+from comms.store import canaries, pace, queue
 from comms.store.queue import Claim
 
 _SHARE_OF_TIME = 10
@@ -60,6 +60,7 @@ class Lanes:
         self._lines: dict[Hashable, int] = {}
         self._routes: dict[tuple[str, str], list[Account]] = {}
         self._shares: dict[tuple[str, str], dict[str, int]] = {}
+        self._canaries: dict[tuple[str, str, str], list[Account]] = {}
         self._weights: dict[str, int] = {}
         self._seen = _Seen()
         self._is_blocked = False
@@ -67,7 +68,7 @@ class Lanes:
 
     async def portions(self, ahead: timedelta, limit: int) -> list[Portion] | None:
         """What to claim of what is due within `ahead`; None: what is due longest."""
-        await self._learn_limits()
+        await self._learn_setup()
         await self._admission.breakers.refresh()
         if not (self._are_limited or self._is_crowded or self._admission.breakers.any_open()):
             return None
@@ -114,7 +115,7 @@ class Lanes:
         """Look again, however short a time ago that was."""
         self._seen.at = float("-inf")
 
-    async def _learn_limits(self) -> None:
+    async def _learn_setup(self) -> None:
         """Of the set-up as it is now."""
         setup = self._house.setup
         if self._epoch == setup.epoch:
@@ -122,8 +123,17 @@ class Lanes:
         epoch = setup.epoch
         self._are_limited = await pace.any_limits(self._house.database.engine)
         self._routes, self._shares, self._weights, self._lines = {}, {}, {}, {}
+        self._canaries = await self._learn_canaries()
         self._epoch = epoch
         self.forget()
+
+    async def _learn_canaries(self) -> dict[tuple[str, str, str], list[Account]]:
+        """By brand, channel and template: the providers that canaries go through, whatever the route says."""
+        watched: dict[tuple[str, str, str], list[Account]] = {}
+        for row in await canaries.found(self._house.database.owner, self._house.clock.sql_now()):
+            if account := await self._house.setup.account(row["provider_id"]):
+                watched.setdefault((row["brand_id"], row["channel"], row["template_key"]), []).append(account)
+        return watched
 
     async def _look(self) -> None:
         asked = self._house.clock.monotonic()
@@ -148,8 +158,15 @@ class Lanes:
             hipaa = bool(brand and brand.settings.hipaa)
             self._routes[key] = await self._house.setup.route(brand, key[1], hipaa=hipaa) if brand else []
             self._shares[key] = brand.settings.weights(key[1]) if brand else {}
-        room = self._whose_room(brand_id, self._routes[key], self._shares[key])
+        room = self._whose_room(brand_id, self._ways(key, row["key"]), self._shares[key])
         return Lane(row["template_id"], brand_id, row["due_at"], row["deadline"], room)
+
+    def _ways(self, of: tuple[str, str], template_key: str) -> list[Account]:
+        """The route, then whom only the template's canaries go through."""
+        ways = {each.provider_id: each for each in self._routes[of]}
+        for each in self._canaries.get((*of, template_key), []):
+            ways.setdefault(each.provider_id, each)
+        return list(ways.values())
 
     def _whose_room(self, brand_id: str, route: list[Account], weights: Mapping[str, int]) -> Hashable | None:
         """That of the first that is well; where none is, that of one message that may find out."""

@@ -44,7 +44,7 @@ select m.bucket, m.id, m.brand_id, m.channel, m.template_id, m.version_id, m.hip
 
 -- name: lanes
 -- Of each template the oldest that waits, one index probe each: as many brands as there are, and however much of one.
-select t.template_id, t.brand_id, t.channel, head.due_at, head.deadline, statement_timestamp() as clock
+select t.template_id, t.brand_id, t.channel, t.key, head.due_at, head.deadline, statement_timestamp() as clock
   from template t
  cross join lateral (select due_at, deadline from queue q where q.state = 'scheduled' and q.template_id = t.template_id
                       order by due_at limit 1) head
