@@ -25,7 +25,7 @@ from comms.domain.brand import BrandSettings
 from comms.domain.caller import Caller
 from comms.domain.errors import Refused
 from comms.domain.schedule import DEFAULT_MAX_LATE
-from comms.http.app import application
+from comms.http.app import DOCUMENT, application
 from comms.providers.base import Misconfigured
 from comms.providers.events import Event, Happening
 from comms.testing import FakeClock
@@ -214,6 +214,29 @@ async def test_a_provider_that_has_reported_a_delivery_is_expected_to_report_the
     clock.advance(60)
     await send(house, worker)
     assert (await shown(house, operator))["problem"] == "not_delivered"
+
+
+@pytest.mark.parametrize(("public_url", "code"), [(PUBLIC, "missing_proof"), (None, "no_public_url")])
+async def test_what_a_template_lacks_stands_in_the_contract_of_both_pings_and_of_sending(
+    house: House, operator: Caller, public_url: str | None, code: str
+) -> None:
+    new = NewTemplate("loop", "page", "sms", None, "transactional", DEFAULT_MAX_LATE, "prefer_silence")
+    template = UUID((await create(house, operator, new))["id"])
+    page = {"body": "{{ secure_link }}", "secure": {"title": "All", "body": "is well."}}
+    await add_version(reached(house, PUBLIC), operator, template, page, draft=False)
+    await canaries.put(house, operator, "spare", WATCH._replace(template_key="page"))
+    send = {name: BODY[name] for name in ("brand_id", "channel", "recipient")}
+    send |= {"template_key": "page", "person_id": "p1", "dedup_key": "k"}
+    async with calling(reached(house, public_url)) as client:
+        for path, body in {
+            "/v1/providers/{provider_id}/ping": None,
+            "/v1/admin/sla/sms-ping": None,
+            "/v1/messages/send": send,
+        }.items():
+            refused = await client.post(path.format(provider_id="spare"), json=body)
+            assert (refused.status_code, refused.json()["error"]) == (422, code)
+            said = DOCUMENT["paths"][path]["post"]["responses"]["422"]["content"]["application/json"]
+            assert code in said["schema"]["properties"]["error"]["enum"], path
 
 
 async def working(worker: Worker, stop: asyncio.Event) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comms.actions import canaries
 from comms.domain.decision import CODES as NOT_PERMITTED
-from comms.http.codes import BRANDS, INVALID, NOT_FOUND
+from comms.http.codes import BRANDS, INVALID, NOBODY, NOT_FOUND, UNACCEPTABLE
 from comms.http.messages import patience
 from comms.http.routing import Answer, Call, Route
 from comms.http.shapes.canaries import Canary, Pinged, PutCanary
@@ -47,10 +47,7 @@ def _provider(call: Call) -> str:
     return provider_id
 
 
-_UNFIT = (
-    *("template_not_found", "missing_variables", "does_not_render", "phi_on_open_surface", "no_route"),
-    *("invalid_recipient", "unknown_brand"),
-)
+_UNFIT = (*UNACCEPTABLE, *NOBODY, *NOT_PERMITTED)
 
 ROUTES = [
     Route(
@@ -91,7 +88,7 @@ ROUTES = [
         ping_provider,
         "Send a provider's canary now",
         {200: Pinged},
-        {**NOT_FOUND, 409: ("in_flight",), 422: (*_BAD_NAME[422], *_UNFIT, *NOT_PERMITTED)},
+        {**NOT_FOUND, 409: ("in_flight",), 422: (*_BAD_NAME[422], *_UNFIT)},
         headers=("Prefer",),
         tag="running",
     ),
@@ -102,7 +99,7 @@ ROUTES = [
         ping_texts,
         "Send the canaries of all providers of texts now",
         {200: Pinged},
-        {409: ("in_flight",), 422: ("no_canary", *_UNFIT, *NOT_PERMITTED)},
+        {409: ("in_flight",), 422: ("no_canary", *_UNFIT)},
         headers=("Prefer",),
         tag="running",
     ),

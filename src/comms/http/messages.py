@@ -20,7 +20,7 @@ from comms.domain.caller import Caller
 from comms.domain.decision import CODES as NOT_PERMITTED
 from comms.domain.errors import invalid
 from comms.domain.lifecycle import Status
-from comms.http.codes import INVALID, NOT_FOUND, READ, WRITE
+from comms.http.codes import INVALID, NOBODY, NOT_FOUND, READ, UNACCEPTABLE, WRITE
 from comms.http.routing import Answer, Call, Route
 from comms.http.shapes.common import BrandQuery
 from comms.http.shapes.messages import (
@@ -218,16 +218,8 @@ def page(member: str, found: list[dict[str, Any]], limit: int) -> dict[str, Any]
 
 
 _LATE = ("already_sent", "in_flight")
-_UNACCEPTABLE = (
-    *INVALID,
-    "template_not_found",
-    "missing_variables",
-    "does_not_render",
-    "phi_on_open_surface",
-    "missing_proof",
-    "no_route",
-)
-_NEW = ("unknown_brand", "invalid_recipient", "weak_proof")
+_UNACCEPTABLE = (*INVALID, *UNACCEPTABLE)
+_NEW = (*NOBODY, "weak_proof")
 _TIMES = ("scheduled_at_in_past", "scheduled_at_too_far")
 _BY_KEY = ("dedup_key_conflict", "dedup_key_cancelled")
 
