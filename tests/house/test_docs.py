@@ -140,6 +140,7 @@ def test_commands_do_what_the_page_says(page: Path, surroundings: dict[str, str]
         capture_output=True,
         text=True,
         check=False,
+        timeout=300,
     )
     assert made.returncode == 0, made.stderr
     for number, block in enumerate(blocks(page)):

@@ -172,7 +172,10 @@ async def test_a_secure_page_is_opened_by_keyboard_and_reads_well(
     context = await site.browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 640})
     opened = await context.new_page()
     await opened.goto(url)
-    for answer, title in (("1990-01-03", "Not the answer: A message for you"), ("1990-01-02", "Your result")):
+    for answer, title in (
+        ("1990-01-03", "Not the answer: A message for you"),
+        ("1990-01-02", "A message for you"),
+    ):
         assert await accessibility_complaints(opened) == []
         await opened.get_by_role("textbox", name="Your date of birth?").fill(answer)
         async with opened.expect_navigation():
