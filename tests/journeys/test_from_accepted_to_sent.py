@@ -19,6 +19,7 @@ from comms.domain.brand import Routes, Senders
 from comms.domain.caller import Caller
 from comms.domain.errors import Refused
 from comms.domain.schedule import show
+from comms.store import queue
 from comms.testing import FakeClock
 from tests.journeys.story import RECIPIENTS, ask, events, outbox, status, tools
 
@@ -217,6 +218,15 @@ async def test_a_dead_worker_before_it_began_costs_nothing(
     assert await status(house, loop_health, made["id"]) == "sent"
 
 
+async def claimed(house: House, caller: Caller, clock: FakeClock) -> tuple[str, Worker, queue.Claim, float]:
+    """A message that a worker has claimed and not begun, with when its lease ends."""
+    made = (await acceptance.schedule(house, caller, ask(clock))).message
+    clock.advance(300)
+    sleeper = Worker(house, tools(house))
+    [claim] = await sleeper._take(10)
+    return made["id"], sleeper, claim, sleeper._lease_ends()
+
+
 async def silent(house: House) -> None:
     """Nobody was heard of for longer than a worker may be silent."""
     await house.database.owner.execute("update worker set heard_at = heard_at - $1::interval", SILENCE)
@@ -225,17 +235,14 @@ async def silent(house: House) -> None:
 async def test_what_a_silent_worker_had_not_begun_is_sent_by_another_before_its_lease_is_over(
     house: House, loop_health: Caller, clock: FakeClock, worker: Worker
 ) -> None:
-    made = (await acceptance.schedule(house, loop_health, ask(clock))).message
-    clock.advance(300)
-    sleeper = Worker(house, tools(house))
-    claims, lease_ends = await sleeper._take(10), sleeper._lease_ends()
+    message_id, sleeper, claim, lease_ends = await claimed(house, loop_health, clock)
     await silent(house)
     await sweep(house)
-    await sleeper._pipeline.deliver(claims[0], lease_ends)  # it had only been paused
+    await sleeper._pipeline.deliver(claim, lease_ends)  # it had only been paused
     assert await outbox(house, loop_health) == []
     assert await worker.once() == 1
     assert len(await outbox(house, loop_health)) == 1
-    assert await events(house, loop_health, made["id"]) == [
+    assert await events(house, loop_health, message_id) == [
         "accepted", "claimed", "retried", "claimed", "attempted", "sent",
     ]  # fmt: skip
 
@@ -257,17 +264,14 @@ async def test_what_a_silent_worker_had_begun_waits_for_the_end_of_its_lease(
 async def test_a_mark_waits_for_who_gives_the_claim_to_others_and_then_is_none(
     house: House, loop_health: Caller, clock: FakeClock
 ) -> None:
-    made = (await acceptance.schedule(house, loop_health, ask(clock))).message
-    clock.advance(300)
-    sleeper = Worker(house, tools(house))
-    claims, lease_ends = await sleeper._take(10), sleeper._lease_ends()
+    message_id, sleeper, claim, lease_ends = await claimed(house, loop_health, clock)
     async with house.database.owner.acquire() as connection, connection.transaction():
         await connection.execute("update queue set state = 'scheduled', owner = null, lease_until = null")
-        delivering = asyncio.create_task(sleeper._pipeline.deliver(claims[0], lease_ends))
+        delivering = asyncio.create_task(sleeper._pipeline.deliver(claim, lease_ends))
         await waiting_for_a_lock(house)
     await delivering
     assert await outbox(house, loop_health) == []
-    assert await status(house, loop_health, made["id"]) == "scheduled"
+    assert await status(house, loop_health, message_id) == "scheduled"
 
 
 async def waiting_for_a_lock(house: House) -> None:
@@ -300,17 +304,14 @@ async def test_a_worker_that_dies_while_handing_over_leaves_a_doubt_not_a_duplic
 async def test_a_worker_that_slept_through_its_lease_hands_nothing_over(
     house: House, loop_health: Caller, clock: FakeClock, worker: Worker
 ) -> None:
-    made = (await acceptance.schedule(house, loop_health, ask(clock))).message
-    clock.advance(300)
-    sleeper = Worker(house, tools(house))
-    claims, lease_ends = await sleeper._take(10), sleeper._lease_ends()
+    message_id, sleeper, claim, lease_ends = await claimed(house, loop_health, clock)
     clock.advance(house.settings.lease_seconds + 1)
     await sweep(house)
-    await sleeper._pipeline.deliver(claims[0], lease_ends)
+    await sleeper._pipeline.deliver(claim, lease_ends)
     assert await outbox(house, loop_health) == []
     assert await worker.once() == 1
     assert len(await outbox(house, loop_health)) == 1
-    assert await status(house, loop_health, made["id"]) == "sent"
+    assert await status(house, loop_health, message_id) == "sent"
 
 
 async def test_another_brands_message_is_not_there(

@@ -32,6 +32,8 @@ def test_journeys_through_every_table_on_it() -> None:
         "caps",
         "events",
         "erasure",
+        "erasure_meanwhile",
+        "epochs",
         "limits",
         "supersession",
     )
